@@ -1,0 +1,243 @@
+"""E-mail through Mailgun, translated by django-anymail. Vendor facts are in mailgun.md."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, ClassVar
+from urllib.parse import quote, urlencode
+
+from anymail.backends.mailgun import EmailBackend
+from anymail.exceptions import AnymailError, AnymailInvalidAddress
+from anymail.message import AnymailMessage
+from anymail.utils import EmailAddress, parse_single_address
+
+from integrations.contracts import (
+    Accepted,
+    Capabilities,
+    Channel,
+    HttpRequest,
+    HttpResponse,
+    InboundCall,
+    Message,
+    Provider,
+    Receipt,
+    Reply,
+    Setting,
+)
+from integrations.errors import (
+    ConfigurationError,
+    MessageRejected,
+    OutcomeUnknown,
+    RateLimited,
+    RecipientUnreachable,
+)
+from integrations.providers.mailgun_events import read_receipts, read_replies
+
+_REGIONS: Mapping[str, str] = {
+    "us": "https://api.mailgun.net",
+    "eu": "https://api.eu.mailgun.net",
+}
+#: minutes Mailgun takes for o:deliver-within
+_SHORTEST_MIN, _LONGEST_MIN = 5, 24 * 60
+_LONGEST_SUBJECT = 200
+_NOT_ALLOWED = re.compile(r"domain .* is not allowed to send", re.IGNORECASE)
+_BAD_ADDRESS = re.compile(r"\bto\b.* (is )?not a valid address", re.IGNORECASE)
+
+
+class Mailgun(Provider):
+    """E-mail by Mailgun's messages API.
+
+    Anymail's Mailgun payload builds the request (about 150 us a message); it is used as a pure
+    translator, so the request leaves through our own door and not through Anymail's ``requests``
+    session. Anymail's webhook views check signatures and read what comes back.
+    """
+
+    key = "mailgun"
+    channel = Channel.EMAIL
+    title = "Mailgun"
+    live_base_url = _REGIONS["us"]
+    settings: ClassVar[tuple[Setting, ...]] = (
+        Setting("domain", label="Sending domain", help="for example mg.example.com"),
+        Setting("api_key", label="API key", secret=True, help="a domain sending key is enough"),
+        Setting("from_address", label="From address"),
+        Setting("from_name", label="From name", required=False),
+        Setting(
+            "reply_to",
+            label="Reply-To address",
+            required=False,
+            help="an address whose route forwards answers to us",
+        ),
+        Setting(
+            "signing_key",
+            label="HTTP webhook signing key",
+            secret=True,
+            required=False,
+            help="without it receipts and answers are refused",
+        ),
+        Setting("region", label="Region", required=False, default="us", choices=("us", "eu")),
+    )
+    capabilities = Capabilities(receipts=True, replies=True, look_up=True)
+
+    def __init__(self, account: Mapping[str, str], *, base_url: str = "") -> None:
+        region = account.get("region") or "us"
+        if region not in _REGIONS:
+            raise ConfigurationError(self.key, "setting 'region' must be us or eu")
+        super().__init__(account, base_url=base_url or _REGIONS[region])
+        self._backend = EmailBackend(
+            api_key=account["api_key"],
+            sender_domain=account["domain"],
+            api_url=f"{self.base_url}/v3/",
+        )
+        try:
+            address = parse_single_address(account["from_address"], field="from_address")
+            name = _one_line(account.get("from_name", ""))
+            self._from = str(EmailAddress(name or address.display_name, address.addr_spec))
+        except AnymailError as error:
+            raise ConfigurationError(
+                self.key, "setting 'from_address' is not an address"
+            ) from error
+
+    def request(self, message: Message) -> HttpRequest:
+        """POST messages. Raises RecipientUnreachable for what is no address."""
+        to = message.to.strip()
+        if " " in to or not to.isprintable():
+            raise RecipientUnreachable(self.key, detail="not an e-mail address")
+        minutes = math.ceil(message.valid_for_s / 60)
+        email = AnymailMessage(
+            subject=_subject(message),
+            body=_sendable(message.text),
+            from_email=self._from,
+            to=[to],
+            headers=_list_headers(message),
+            reply_to=[self.account["reply_to"]] if self.account.get("reply_to") else None,
+            connection=self._backend,
+            tags=[(message.milestone or message.event_kind).partition(":")[0]],
+            metadata={"attempt_id": message.attempt_id},
+            esp_extra={
+                "o:deliver-within": f"{max(_SHORTEST_MIN, min(minutes, _LONGEST_MIN))}m",
+                "o:tracking": "no",
+            },
+        )
+        if message.html:
+            email.attach_alternative(_sendable(message.html), "text/html")
+        try:
+            payload = self._backend.build_message_payload(email, self._backend.send_defaults)
+            parameters = payload.get_request_params(self._backend.api_url)
+        except AnymailInvalidAddress as error:
+            raise RecipientUnreachable(self.key, detail="not an e-mail address") from error
+        except AnymailError as error:
+            raise ConfigurationError(self.key, "Anymail refuses this account") from error
+        return HttpRequest.post(
+            parameters["url"], form=_pairs(parameters["data"]), auth=parameters["auth"]
+        )
+
+    def outcome(self, message: Message, response: HttpResponse) -> Accepted:
+        """Read the answer; Mailgun's refusals are told apart by their words."""
+        said = str(response.json_object().get("message") or "")
+        status = response.status
+        if 200 <= status < 300:
+            return self._accepted(response, said)
+        if status == 400 and _BAD_ADDRESS.search(said):
+            raise RecipientUnreachable(self.key, response)
+        if status == 400 and _NOT_ALLOWED.search(said):
+            raise ConfigurationError(self.key, "this domain is not allowed to send")
+        if status == 402:
+            raise ConfigurationError(self.key, "the vendor answered HTTP 402")
+        if status == 429:
+            raise RateLimited(self.key, response, retry_after_s=_wait_s(response))
+        self.raise_for_status(response)
+        raise MessageRejected(self.key, response)
+
+    def _accepted(self, response: HttpResponse, said: str) -> Accepted:
+        if "Mailgun Magnificent API" in response.text():
+            raise ConfigurationError(self.key, "wrong API address or domain")
+        vendor_id = response.json_object().get("id")
+        if not vendor_id or not said.startswith("Queued"):
+            raise OutcomeUnknown(self.key, response, detail="no message id in the answer")
+        # webhooks give the same id without the angle brackets
+        return Accepted(vendor_id=str(vendor_id).strip("<>"))
+
+    def look_up(self, message: Message) -> HttpRequest:
+        """The newest events of this recipient; :meth:`looked_up` reads the answer.
+
+        A domain sending key may not read events; the answer then cannot tell.
+        """
+        query = urlencode({"recipient": message.to, "limit": "25"})
+        domain = quote(self.account["domain"], safe="")
+        return HttpRequest.get(
+            f"{self.base_url}/v3/{domain}/events?{query}", auth=("api", self.account["api_key"])
+        )
+
+    def looked_up(self, message: Message, response: HttpResponse) -> Accepted | None:
+        """The acceptance of this very attempt, by the id it carried.
+
+        Events are listed with a delay, so absence proves nothing: raises OutcomeUnknown then,
+        as for an unreadable answer. Never None.
+        """
+        items = response.json_object().get("items")
+        for item in items if response.status == 200 and isinstance(items, list) else ():
+            variables = item.get("user-variables") if isinstance(item, dict) else None
+            if not isinstance(variables, dict):
+                continue
+            if variables.get("attempt_id") == message.attempt_id:
+                headers = (item.get("message") or {}).get("headers") or {}
+                return Accepted(vendor_id=str(headers.get("message-id") or "").strip("<>"))
+        raise OutcomeUnknown(self.key, response, detail="no event of this attempt is listed")
+
+    def receipts(self, call: InboundCall) -> list[Receipt]:
+        """One event of a domain webhook (JSON)."""
+        return read_receipts(call, self.account.get("signing_key", ""))
+
+    def replies(self, call: InboundCall) -> list[Reply]:
+        """One mail forwarded by a route (form, parsed or raw MIME); no automatic answers."""
+        return read_replies(call, self.account.get("signing_key", ""))
+
+
+def _subject(message: Message) -> str:
+    """One line; Anymail would hand a line break in it to the vendor unchanged."""
+    subject = _one_line(message.subject) or _one_line(message.text.strip().partition("\n")[0])
+    return subject[:_LONGEST_SUBJECT]
+
+
+def _list_headers(message: Message) -> dict[str, str]:
+    """RFC 8058 one-click unsubscribe: its POST header needs an https address."""
+    link = _one_line(message.links.get("unsubscribe", ""))
+    if not link:
+        return {}
+    headers = {"List-Unsubscribe": f"<{link}>"}
+    if link.startswith("https://"):
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    return headers
+
+
+def _one_line(text: str) -> str:
+    return " ".join(_sendable(text).split())
+
+
+def _sendable(text: str) -> str:
+    """Without halves of surrogate pairs, which no encoder takes."""
+    return text.encode("utf-8", "ignore").decode()
+
+
+def _pairs(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Anymail's form: a value may be a list, which is a repeated field."""
+    return [
+        (name, str(value))
+        for name, values in data.items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+
+
+def _wait_s(response: HttpResponse) -> float | None:
+    """Seconds to X-RateLimit-Reset (epoch), by the clock of the answer's own Date header."""
+    try:
+        reset = float(response.headers["x-ratelimit-reset"])
+        now = parsedate_to_datetime(response.headers["date"]).timestamp()
+    except (KeyError, ValueError, TypeError):
+        return response.retry_after_s()
+    if not math.isfinite(reset):
+        return None
+    return min(max(reset - now, 0.0), 3600.0)

@@ -1,0 +1,44 @@
+"""Every provider and source by key. Adding one is one line here; modules load on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from typing import cast
+
+from integrations.contracts import Provider, Source
+
+PROVIDERS: Mapping[str, str] = {
+    "console": "integrations.providers.console.Console",
+    "mailgun": "integrations.providers.mailgun.Mailgun",
+    "slack": "integrations.providers.slack.Slack",
+    "twilio": "integrations.providers.twilio.Twilio",
+}
+
+SOURCES: Mapping[str, str] = {
+    "cloudevents": "integrations.sources.cloudevents.CloudEvents",
+    "rest": "integrations.sources.rest.Rest",
+    "square": "integrations.sources.square.Square",
+    "uber_eats": "integrations.sources.uber_eats.UberEats",
+}
+
+
+@cache
+def provider_class(key: str) -> type[Provider]:
+    """The provider class for ``key``; raises LookupError naming the known keys."""
+    return cast("type[Provider]", _load(PROVIDERS, key, "provider"))
+
+
+@cache
+def source_class(key: str) -> type[Source]:
+    """The source class for ``key``; raises LookupError naming the known keys."""
+    return cast("type[Source]", _load(SOURCES, key, "source"))
+
+
+def _load(table: Mapping[str, str], key: str, kind: str) -> object:
+    try:
+        module, _, name = table[key].rpartition(".")
+    except KeyError:
+        raise LookupError(f"no {kind} '{key}'; known: {', '.join(sorted(table))}") from None
+    return getattr(import_module(module), name)

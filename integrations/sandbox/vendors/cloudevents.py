@@ -1,0 +1,72 @@
+"""A till that speaks CloudEvents: posts signed structured events, can be asked for nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from integrations.sandbox.callbacks import VendorCall
+from integrations.sandbox.state import SandboxAccount, iso
+from integrations.sandbox.vendors.base import SandboxVendor, needed
+from integrations.signatures import hmac_hex
+
+SOURCE = "https://pos.example.com/stores/STORE-1"
+
+
+class CloudEvents(SandboxVendor):
+    """An order source without an adapter of its own."""
+
+    key = "cloudevents"
+    title = "CloudEvents"
+
+    def account_name(self, settings: Mapping[str, str]) -> str:
+        return settings.get("source_prefix") or SOURCE
+
+    def credentials(self, settings: Mapping[str, str]) -> list[str]:
+        return []
+
+    def event(self, account: SandboxAccount, wanted: Mapping[str, Any]) -> VendorCall:
+        """``payload`` as it is (a list becomes a batch), or an event around ``data``.
+
+        ``type`` (default com.example.order.transition), ``order_id``, ``event_id``, ``time``,
+        ``sequence``, ``source`` and ``data``.
+        """
+        payload = wanted.get("payload") or _event(wanted)
+        body = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
+        is_batch = isinstance(payload, list)
+        stamp = str(int(time.time()))
+        key = needed(account.settings, "secret")
+        signature = hmac_hex(key, stamp.encode() + b"." + body)
+        return VendorCall(
+            account.target(account.webhook_url),
+            body,
+            {
+                "Content-Type": f"application/cloudevents{'-batch' if is_batch else ''}+json",
+                "X-Alert-Signature": f"t={stamp},v1={signature}",
+            },
+        )
+
+
+def _event(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    data = wanted.get("data")
+    if not isinstance(data, Mapping):
+        raise ValueError("'data' is the order update, 'payload' a whole event")
+    order_id = str(wanted.get("order_id") or data.get("order", {}).get("id", ""))
+    if not order_id:
+        raise ValueError("'order_id' (or data.order.id) says which order")
+    event = {
+        "specversion": "1.0",
+        "type": str(wanted.get("type", "com.example.order.transition")),
+        "source": str(wanted.get("source") or SOURCE),
+        "id": str(wanted.get("event_id") or uuid.uuid4()),
+        "time": str(wanted.get("time") or iso(time.time())),
+        "subject": f"orders/{order_id}",
+        "datacontenttype": "application/json",
+        "data": {**data, "order": {"id": order_id, **data.get("order", {})}},
+    }
+    if wanted.get("sequence") is not None:
+        event["sequence"] = str(wanted["sequence"])
+    return event
