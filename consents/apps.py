@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class ConsentsConfig(AppConfig):
+    """Who may be told, and how."""
+
+    name = "consents"
+    verbose_name = "Consents"

@@ -1,0 +1,9 @@
+"""What this app announces."""
+
+from django.dispatch import Signal
+
+#: Sent inside the withdrawing transaction, while the exclusive lock of the address is held, after
+#: the ledger row and the derived rows are written. Arguments: sender_group_id (int), channel
+#: (str), address_hash (str), generation (int), scope ("channel", "all", "category:<purpose>" or
+#: "order:<uuid>"), at (datetime). Receivers cancel what is queued for this address and scope.
+addresses_withdrawn = Signal()
