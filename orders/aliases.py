@@ -1,0 +1,138 @@
+"""Names of orders: how news of one system finds the order another system told us about.
+
+Alias systems:
+
+``account:<id>``          a source account's own id of the order; always identifies it
+``external_delivery_id``  a courier platform's id of one delivery of the order
+``external_id``           the id the restaurant's own system gave the order when it handed it on
+anything else             a pair an integration sends in ``order.aliases``
+
+Only the first kind is unique for ever: restaurants reuse the others ("42" comes every day). So a
+shared name joins an order only while the order is open or young, and passes to a newer order
+afterwards. A courier's ``external_id`` may also be the id some source account calls the order by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
+
+from django.db import connection
+from django.db.models import Q
+
+from integrations.contracts import OrderUpdate
+from orders.models import Order, OrderAlias, SourceAccount
+from orders.selectors import House
+
+EXTERNAL_ID = "external_id"
+#: how long after its last change an order may still be joined by a shared name
+YOUNG = timedelta(hours=48)
+
+Name = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The order (locked) and which of the update's names nobody knew, or knew another order by."""
+
+    order: Order | None
+    unknown: tuple[Name, ...]
+
+
+def names_of(update: OrderUpdate, account: SourceAccount) -> tuple[Name, ...]:
+    """Every name ``update`` uses, the account's own first."""
+    return tuple(dict.fromkeys([(f"account:{account.pk}", update.order_id), *update.aliases]))
+
+
+def find_and_lock(
+    update: OrderUpdate, *, account: SourceAccount, home: House, received_at: datetime
+) -> Found:
+    """The order ``update`` is about, its row locked. One query unless a shared name decides."""
+    names = names_of(update, account)
+    wanted = set(names)
+    if update.courier_only:
+        wanted |= {
+            (f"account:{pk}", value)
+            for system, value in names
+            if system == EXTERNAL_ID
+            for pk in home.account_ids
+        }
+    rows = list(
+        OrderAlias.objects.filter(_any_of(wanted), restaurant_id=account.restaurant_id)
+        .select_related("order")
+        .select_for_update(of=("order",))
+        .order_by("order_id")
+    )
+    order = _choose(rows, names[0], update, received_at)
+    known = {
+        (row.system, row.external_id)
+        for row in rows
+        if order is not None and row.order_id == order.pk
+    }
+    return Found(order, tuple(name for name in names if name not in known))
+
+
+def _any_of(names: Iterable[Name]) -> Q:
+    return reduce(or_, (Q(system=system, external_id=value) for system, value in sorted(names)))
+
+
+def _choose(
+    rows: Sequence[OrderAlias], own: Name, update: OrderUpdate, received_at: datetime
+) -> Order | None:
+    for row in rows:
+        if (row.system, row.external_id) == own:
+            return row.order
+    young = [row.order for row in rows if is_joinable(row.order, received_at)]
+    if not update.courier_only:
+        # an account calls one order by one id: another id of the same account is another order
+        taken = OrderAlias.objects.filter(
+            order__in=[order.pk for order in young], system=own[0]
+        ).values_list("order_id", flat=True)
+        young = [order for order in young if order.pk not in set(taken)] if young else []
+    return max(young, key=lambda order: order.pk, default=None)
+
+
+def is_joinable(order: Order, at: datetime) -> bool:
+    """Whether a shared name may still mean ``order``."""
+    last = order.updated_at or order.created_at
+    if order.is_open and order.promised_at is not None:
+        last = max(last, order.promised_at)
+    return last > at - YOUNG
+
+
+def lock_names(restaurant_id: int, names: Iterable[Name]) -> None:
+    """Hold the names until the transaction ends: two calls must not make two orders of one.
+
+    By id only, because systems are compared across (see ``external_id`` above).
+    """
+    keys = sorted({_number(restaurant_id, value) for _, value in names})
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) key", [keys])
+
+
+def _number(restaurant_id: int, value: str) -> int:
+    digest = hashlib.sha256(f"{restaurant_id}|{value}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def add_names(order: Order, names: Sequence[Name], *, received_at: datetime) -> None:
+    """Give ``order`` these names; a name of an order that is long over passes to this one."""
+    rows = [
+        OrderAlias(restaurant_id=order.restaurant_id, system=system, external_id=value, order=order)
+        for system, value in names
+    ]
+    OrderAlias.objects.bulk_create(rows, ignore_conflicts=True)
+    shared = [name for name in names if not name[0].startswith("account:")]
+    if not shared:
+        return
+    old = received_at - YOUNG
+    OrderAlias.objects.filter(
+        _any_of(shared),
+        Q(order__is_open=False) | Q(order__promised_at=None) | Q(order__promised_at__lte=old),
+        restaurant_id=order.restaurant_id,
+        order__updated_at__lte=old,
+    ).exclude(order=order).update(order=order)

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class OrdersConfig(AppConfig):
+    """What happened."""
+
+    name = "orders"
+    verbose_name = "Orders"

@@ -1,0 +1,9 @@
+"""The one signal of this app."""
+
+from django.dispatch import Signal
+
+#: Sent by ``intake.apply_projection``, once per new row of OrderEvent, after the order, its parts
+#: and all events of this change are written and inside the same transaction: whatever a receiver
+#: inserts is committed or lost together with them. Arguments: ``event`` (OrderEvent), ``order``
+#: (Order, locked, as it now is), ``projection`` (projection.Projection it was computed from).
+order_event_recorded = Signal()

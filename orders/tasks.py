@@ -1,0 +1,34 @@
+"""What happens without anybody calling. Every task is safe to run twice and at the same time."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from orders import calls, follow_ups, intake, parking
+
+QUEUE = "default"
+
+
+@shared_task(name="orders.fetch_follow_ups", queue=QUEUE, acks_late=True)
+def fetch_follow_ups(**_: object) -> int:
+    """Fetch the orders thin events pointed at."""
+    return follow_ups.fetch_due(now=timezone.now())
+
+
+@shared_task(name="orders.apply_stored_calls", queue=QUEUE, acks_late=True)
+def apply_stored_calls(**_: object) -> int:
+    """Read calls a crash left unread."""
+    return calls.recover_calls(now=timezone.now())
+
+
+@shared_task(name="orders.watch_estimates", queue=QUEUE, acks_late=True)
+def watch_estimates(**_: object) -> int:
+    """Raise delays nobody stated."""
+    return intake.run_eta_watch(timezone.now())
+
+
+@shared_task(name="orders.drop_parked_updates", queue=QUEUE, acks_late=True)
+def drop_parked_updates(**_: object) -> int:
+    """Give up courier news that found no order."""
+    return parking.drop_parked(now=timezone.now())

@@ -1,0 +1,34 @@
+"""Fixtures of the order tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from orders import selectors
+from orders.signals import order_event_recorded
+from tests.orders.posting import Till, open_till
+
+
+@pytest.fixture(autouse=True)
+def fresh_caches() -> None:
+    """What one test kept must not answer another."""
+    selectors.clear_caches()
+
+
+@pytest.fixture
+def till(db: None) -> Till:
+    """A web shop of a restaurant with one location, speaking CloudEvents."""
+    return open_till()
+
+
+@pytest.fixture
+def nobody_plans() -> Iterator[None]:
+    """Intake alone: without the receivers of other apps."""
+    receivers = order_event_recorded.receivers
+    order_event_recorded.receivers = []
+    order_event_recorded.sender_receivers_cache.clear()
+    yield
+    order_event_recorded.receivers = receivers
+    order_event_recorded.sender_receivers_cache.clear()

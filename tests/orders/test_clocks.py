@@ -1,0 +1,84 @@
+"""What we believe of other people's clocks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from integrations.contracts import Observation, ordering_key
+from orders.clocks import judge
+
+NOW = datetime(2026, 3, 14, 18, 0, tzinfo=UTC)
+SAID = Observation(event_key="e", track="kitchen", scope="order", occurred_at_basis="event")
+
+
+def said(off: timedelta, key: str | None = None) -> Observation:
+    at = NOW + off
+    return replace(SAID, occurred_at=at, ordering_key=ordering_key(at) if key is None else key)
+
+
+@pytest.mark.parametrize(
+    "off",
+    [timedelta(), timedelta(minutes=5), timedelta(hours=-5), timedelta(days=-180)],
+)
+def test_believable_times_stay(off: timedelta) -> None:
+    one = said(off)
+    judged = judge(one, NOW)
+    assert judged.observation == replace(one, received_at=NOW)
+    assert judged.problems == ()
+    assert not judged.is_implausible
+
+
+@pytest.mark.parametrize(
+    ("off", "words", "is_implausible"),
+    [
+        (timedelta(minutes=5, seconds=1), "5 minutes ahead", False),
+        (timedelta(hours=20), "20 hours ahead", False),
+        (timedelta(days=2), "2 days ahead", True),
+        (timedelta(days=365), "365 days ahead", True),
+        (timedelta(days=-365), "365 days behind", True),
+    ],
+)
+def test_other_times_become_the_arrival(off: timedelta, words: str, is_implausible: bool) -> None:
+    judged = judge(said(off), NOW)
+    assert judged.observation.occurred_at == NOW
+    assert judged.observation.occurred_at_basis == "arrival"
+    assert judged.observation.ordering_key == ordering_key(NOW)
+    assert judged.problems == (f"the sender's clock is {words}",)
+    assert judged.is_implausible is is_implausible
+
+
+def test_a_sequence_is_no_clock() -> None:
+    judged = judge(said(timedelta(days=365), key=ordering_key(7)), NOW)
+    assert judged.observation.ordering_key == ordering_key(7)
+
+
+def test_no_time_at_all_is_the_arrival() -> None:
+    judged = judge(SAID, NOW)
+    assert judged.observation.occurred_at is None
+    assert judged.observation.occurred_at_basis == "arrival"
+    assert not judged.is_implausible
+
+
+def test_absurd_estimates_are_dropped() -> None:
+    near, far = NOW + timedelta(hours=1), NOW + timedelta(days=400)
+    data = {
+        "est_ready_at": far.isoformat(),
+        "times": {
+            "est_ready_at": near.isoformat(),
+            "est_delivery_at": far.isoformat(),
+            "promised_at": far.isoformat(),
+        },
+    }
+    judged = judge(replace(SAID, data=data), NOW)
+    assert judged.observation.data == {
+        "times": {"est_ready_at": near.isoformat(), "promised_at": far.isoformat()}
+    }
+    assert judged.problems == (
+        "est_ready_at is 400 days away",
+        "est_delivery_at is 400 days away",
+    )
+    kept = {"est_ready_at": None, "times": {"est_ready_at": near.isoformat()}}
+    assert judge(replace(SAID, data=kept), NOW).observation.data is kept
