@@ -1,0 +1,166 @@
+"""From a claimed row to the message that leaves: words, links and data, all from now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from consents.encryption import decrypt
+from integrations.contracts import Channel, Message
+from notifications import context, rendering, routing
+from notifications.claims import Row
+from notifications.selectors import AccountView, RestaurantConfig, TemplateView, webhook_url
+
+
+class NoWords(Exception):
+    """No message template covers this trigger, audience and channel."""
+
+
+def facts_of(row: Row, config: RestaurantConfig) -> context.MessageFacts:
+    """The values the templates of this message may use."""
+    place = config.locations.get(row.location_id or 0)
+    name = decrypt(bytes(row.name_token)).decode() if row.name_token else ""
+    detail = row.detail
+    courier = detail.get("courier") or {}
+    return context.MessageFacts(
+        order=context.OrderFacts(
+            id=str(row.order_public_id or ""),
+            number=row.display,
+            state=row.order_state or "",
+            fulfillment=row.fulfillment or "",
+            is_scheduled=bool(row.is_scheduled),
+            promised_at=row.promised_at,
+            est_ready_at=row.est_ready_at,
+            est_delivery_at=row.est_delivery_at,
+            told_at=row.told_at,
+            reason=str((detail.get("reason") or {}).get("text") or ""),
+            courier_name=str(courier.get("name") or ""),
+            tracking_url=str(courier.get("tracking_url") or ""),
+            source=str(detail.get("source") or ""),
+            flags=row.flags,
+            parts=row.parts,
+            items=row.items,
+        ),
+        restaurant_name=config.name,
+        restaurant_phone=config.phone,
+        location_name=place.name if place else config.name,
+        timezone=place.timezone if place else config.timezone,
+        event_kind=row.kind,
+        milestone=row.milestone,
+        event_data=row.event_data,
+        also=[told["sentence"] for told in row.merged if told.get("sentence")],
+        first_name=name.split(" ")[0] if name else "",
+        language=_language(row, config),
+        order_url=order_url(row.order_public_id),
+        acknowledge_url=acknowledge_url(row.notification_id) if row.audience != "customer" else "",
+    )
+
+
+def _language(row: Row, config: RestaurantConfig) -> str:
+    return (row.locale or config.language or "en").replace("_", "-").partition("-")[0].lower()
+
+
+def order_url(public_id: UUID | None) -> str:
+    """The customer's page of an order."""
+    return f"{settings.PUBLIC_URL}/o/{public_id}/" if public_id else ""
+
+
+def acknowledge_url(notification_id: UUID) -> str:
+    """The page where staff say "seen"; its unguessable id can only ever acknowledge."""
+    return f"{settings.PUBLIC_URL}/ack/{notification_id}/"
+
+
+def words(row: Row, config: RestaurantConfig) -> TemplateView:
+    """The message template for this row; raises NoWords."""
+    trigger = "held" if row.held else routing.trigger_of(row.kind, row.milestone)
+    found = config.template(
+        trigger=trigger,
+        audience=row.audience,
+        channel=row.channel,
+        language=_language(row, config),
+        location_id=row.location_id,
+    )
+    if found is None:
+        raise NoWords(f"no template for {trigger}, {row.audience}, {row.channel}")
+    return found
+
+
+def message(
+    row: Row, *, config: RestaurantConfig, account: AccountView, attempt_id: UUID, now: datetime
+) -> tuple[Message, TemplateView]:
+    """The message of one attempt; raises NoWords or TemplateInvalid."""
+    template = words(row, config)
+    facts = facts_of(row, config)
+    values = context.build(facts, now)
+    said = rendering.render(
+        text=template.text, subject=template.subject, html=template.html, context=values
+    )
+    text = said.text
+    if facts.also and "event.also" not in template.text:
+        text = f"{text} {values['event']['also']}"
+    made = Message(
+        attempt_id=str(attempt_id),
+        channel=Channel(row.channel),
+        to=decrypt(bytes(row.address_token)).decode() if row.address_token else "",
+        text=text,
+        event_kind=row.kind,
+        milestone=row.milestone,
+        purpose=row.purpose,
+        subject=said.subject or _subject(values),
+        html=said.html,
+        valid_for_s=max(1, int((row.expires_at - now).total_seconds())),
+        language=facts.language,
+        vendor_template=template.vendor_template,
+        variables=_variables(values),
+        order=_order_data(values, row),
+        event={**values["event"], "id": str(row.notification_id), "part": row.part_ref or ""},
+        restaurant=values["restaurant"],
+        recipient={"first_name": facts.first_name, "audience": row.audience},
+        links={name: url for name, url in values["links"].items() if url},
+        callback_url=f"{webhook_url(account.token)}?a={attempt_id}",
+        thread_key=f"order-{row.order_public_id}" if row.order_public_id else "",
+        urgent=row.is_urgent,
+    )
+    return made, template
+
+
+def _subject(values: dict[str, Any]) -> str:
+    order = values["order"]
+    return f"Order {order['number']}: {order['state_label']}" if order["number"] else ""
+
+
+def _order_data(values: dict[str, Any], row: Row) -> dict[str, Any]:
+    return {
+        **values["order"],
+        "parts": values["parts"],
+        "courier": values["courier"],
+        "location": values["location"]["name"],
+        "est_ready_at": _iso(row.est_ready_at),
+        "est_delivery_at": _iso(row.est_delivery_at),
+        "promised_at": _iso(row.promised_at),
+    }
+
+
+def _iso(at: datetime | None) -> str:
+    return at.isoformat() if at else ""
+
+
+def _variables(values: dict[str, Any]) -> dict[str, str]:
+    """Flat names for vendor-side templates."""
+    order, parts, event = values["order"], values["parts"], values["event"]
+    return {
+        "restaurant": values["restaurant"]["name"],
+        "order": order["number"],
+        "status": order["state_label"],
+        "state": order["state"],
+        "eta": order["eta_time"],
+        "eta_in": order["eta_in"],
+        "parts_ready": str(parts["ready"]),
+        "parts_total": str(parts["total"]),
+        "change": event["change"],
+        "name": values["customer"]["first_name"],
+        "link": values["links"]["order"],
+    }

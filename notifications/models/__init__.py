@@ -1,0 +1,27 @@
+"""What we say and whether it arrived: accounts, routes, templates, the outbox and its receipts."""
+
+from notifications.models.account import ProviderAccount
+from notifications.models.delivery import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Heartbeat,
+    InboundMessage,
+    Notification,
+    Receipt,
+)
+from notifications.models.route import MessageTemplate, MessageTemplateVersion, Route
+
+__all__ = [
+    "Attempt",
+    "Delivery",
+    "DeliveryState",
+    "Heartbeat",
+    "InboundMessage",
+    "MessageTemplate",
+    "MessageTemplateVersion",
+    "Notification",
+    "ProviderAccount",
+    "Receipt",
+    "Route",
+]

@@ -1,0 +1,81 @@
+"""Pages that show what was told: the guest's order page and the staff's timeline of an order."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from notifications.history import history_of
+from notifications.page_data import ToldLine, told_lines
+from notifications.timeline import answers, rows
+from orders.board import staff_order
+from orders.live import live_answer
+from orders.page_data import OrderPage, order_page, restaurant_ids_of, version_of
+
+
+@require_GET
+@never_cache
+def guest_order(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """The page behind the link in every message. Whoever has the link may see it."""
+    page, told = _page(public_id)
+    context = {
+        "page": page,
+        "told": told,
+        "version": version_of((page, told)),
+        "announce": _announce(page),
+    }
+    return render(request, "orders/order.html", context)
+
+
+@require_GET
+def guest_order_live(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """The moving part of the page as JSON, 304 when nothing changed."""
+    page, told = _page(public_id)
+    return live_answer(
+        request,
+        version=version_of((page, told)),
+        is_open=not page.is_over,
+        announce=_announce(page),
+        template="orders/order_live.html",
+        context={"page": page, "told": told},
+    )
+
+
+def _page(public_id: uuid.UUID) -> tuple[OrderPage, list[ToldLine]]:
+    now = timezone.now()
+    page = order_page(public_id, now)
+    if page is None:
+        raise Http404
+    return page, told_lines(public_id, now)
+
+
+def _announce(page: OrderPage) -> str:
+    """What a screen reader hears when the state changes; the running minutes are not in it."""
+    late = f" {_('Later than planned.')}" if page.is_late else ""
+    return f"{page.headline}.{late}"
+
+
+@require_GET
+@never_cache
+@login_required
+def staff_timeline(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Everything that happened around one order, and why each alert went or did not go."""
+    now = timezone.now()
+    found = staff_order(public_id, restaurant_ids_of(request.user), now)
+    if found is None:
+        raise Http404
+    history = history_of(found.order)
+    context = {
+        "ticket": found.ticket,
+        "track": found.track,
+        "answers": answers(history),
+        "rows": rows(history),
+    }
+    return render(request, "notifications/timeline.html", context)

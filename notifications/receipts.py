@@ -1,0 +1,161 @@
+"""What vendors say later: stored append-only, then folded into the delivery, forward only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from consents import services as consent_services
+from consents import vendor_news
+from integrations import contracts
+from integrations.contracts import ReceiptKind
+from notifications import steps
+from notifications.models import Attempt, Delivery, DeliveryState, Receipt
+
+#: position of a delivery state; a receipt never moves a delivery back
+_RANK = {
+    DeliveryState.SENDING: 0,
+    DeliveryState.UNKNOWN: 1,
+    DeliveryState.ACCEPTED: 2,
+    DeliveryState.DELIVERED: 4,
+    DeliveryState.READ: 5,
+}
+_TO_STATE = {
+    ReceiptKind.SENT: DeliveryState.ACCEPTED,
+    ReceiptKind.DELIVERED: DeliveryState.DELIVERED,
+    ReceiptKind.READ: DeliveryState.READ,
+    ReceiptKind.CLICKED: DeliveryState.READ,
+    ReceiptKind.FAILED: DeliveryState.FAILED,
+    ReceiptKind.BOUNCED: DeliveryState.FAILED,
+    ReceiptKind.EXPIRED: DeliveryState.EXPIRED,
+}
+#: a receipt can beat our own commit; unmatched ones are tried again for this long
+KEEP_UNMATCHED = timedelta(hours=24)
+
+
+def record_receipts(
+    *, account_id: int, receipts: Sequence[contracts.Receipt], received_at: datetime
+) -> int:
+    """Store new receipts and fold them; returns how many were new."""
+    new = 0
+    for item in receipts:
+        with transaction.atomic():
+            receipt, is_new = Receipt.objects.get_or_create(
+                account_id=account_id,
+                event_id=event_id(item),
+                defaults={
+                    "attempt_ref": _uuid(item.attempt_id),
+                    "vendor_id": item.vendor_id[:200],
+                    "kind": item.kind,
+                    "vendor_code": item.vendor_code[:60],
+                    "error": item.error[:20],
+                    "vendor_time": item.vendor_time,
+                    "received_at": received_at,
+                },
+            )
+            if is_new:
+                new += 1
+                _match(receipt, received_at)
+    return new
+
+
+def event_id(item: contracts.Receipt) -> str:
+    """The vendor's event id, or one made of everything the statement says."""
+    if item.event_id:
+        return item.event_id[:200]
+    words = (item.vendor_id, item.attempt_id, item.kind, item.vendor_code, str(item.vendor_time))
+    return "made:" + hashlib.sha256("|".join(words).encode()).hexdigest()
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None
+
+
+def _match(receipt: Receipt, now: datetime) -> bool:
+    """Attach a receipt to its delivery and fold it; False when the delivery is not there yet."""
+    delivery_id: int | None = None
+    if receipt.attempt_ref is not None:
+        delivery_id = (
+            Attempt.objects.filter(pk=receipt.attempt_ref, account_id=receipt.account_id)
+            .values_list("delivery_id", flat=True)
+            .first()
+        )
+    if delivery_id is None and receipt.vendor_id:
+        delivery_id = (
+            Delivery.objects.filter(account_id=receipt.account_id, vendor_id=receipt.vendor_id)
+            .values_list("pk", flat=True)
+            .first()
+        )
+    if delivery_id is None:
+        return False
+    delivery = Delivery.objects.select_for_update().get(pk=delivery_id)
+    receipt.delivery = delivery
+    receipt.save(update_fields=["delivery"])
+    _fold(receipt, delivery, now)
+    return True
+
+
+def _fold(receipt: Receipt, delivery: Delivery, now: datetime) -> None:
+    kind = ReceiptKind(receipt.kind)
+    if kind in (ReceiptKind.COMPLAINED, ReceiptKind.UNSUBSCRIBED):
+        _withdraw(receipt, delivery, "complaint" if kind == ReceiptKind.COMPLAINED else "user", now)
+        return
+    state = _TO_STATE[kind]
+    current = _RANK.get(DeliveryState(delivery.state))
+    if current is None:
+        return
+    is_failure = state in (DeliveryState.FAILED, DeliveryState.EXPIRED)
+    if is_failure:
+        if current >= _RANK[DeliveryState.DELIVERED]:
+            return
+    elif _RANK[state] <= current:
+        return
+    values: dict[str, object] = {"state": state, "settled_at": now}
+    if receipt.vendor_id and not delivery.vendor_id:
+        values["vendor_id"] = receipt.vendor_id
+    if is_failure:
+        values["reason"] = receipt.error or "failed_by_vendor"
+    Delivery.objects.filter(pk=delivery.pk).update(**values)
+    if is_failure:
+        _after_failure(receipt, delivery, now)
+
+
+def _after_failure(receipt: Receipt, delivery: Delivery, now: datetime) -> None:
+    if delivery.address_id is not None:
+        if receipt.error == "opted_out":
+            _withdraw(receipt, delivery, "carrier", now)
+        elif receipt.error == "unreachable":
+            consent_services.mark_unreachable(address_id=delivery.address_id, at=now)
+    delivery_id = delivery.pk
+    transaction.on_commit(lambda: steps.go_on(delivery_ids=[delivery_id], now=now))
+
+
+def _withdraw(receipt: Receipt, delivery: Delivery, reason: str, now: datetime) -> None:
+    if delivery.address_id is None:
+        return
+    vendor_news.record_vendor_opt_out(
+        address_id=delivery.address_id,
+        idempotency_key=f"receipt:{receipt.account_id}:{receipt.event_id}",
+        at=receipt.vendor_time or now,
+        reason=reason,
+    )
+
+
+def match_late_receipts(now: datetime) -> int:
+    """Try unmatched receipts again: ours may have been committed after they came."""
+    matched = 0
+    waiting = Receipt.objects.filter(
+        Q(delivery__isnull=True) & Q(received_at__gt=now - KEEP_UNMATCHED)
+    ).order_by("received_at")[:500]
+    for receipt in waiting:
+        with transaction.atomic():
+            matched += _match(receipt, now)
+    return matched

@@ -1,0 +1,179 @@
+"""What people send back: opt-out words first, then questions, then a hand-over to staff."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from django.db import transaction
+
+from consents import services as consent_services
+from consents import vendor_news
+from consents.models import ContactAddress
+from integrations import contracts
+from notifications import outbox, routing, steps
+from notifications.models import Delivery, InboundMessage, Notification
+from notifications.selectors import AccountView, RestaurantConfig, restaurant_config
+from orders import intake
+from orders.models import Order
+
+#: a question is about an order that ended at most this long ago
+RECENTLY = timedelta(hours=6)
+
+
+def record_replies(
+    *, account: AccountView, replies: Sequence[contracts.Reply], received_at: datetime
+) -> int:
+    """Store and act on new replies; a repeated webhook changes nothing. Returns how many new."""
+    new = 0
+    for reply in replies:
+        with transaction.atomic():
+            new += _record_reply(account, reply, received_at)
+    return new
+
+
+def _record_reply(account: AccountView, reply: contracts.Reply, received_at: datetime) -> bool:
+    if reply.action.get("type") == "acknowledge":
+        return _acknowledge(account, reply, received_at)
+    config = restaurant_config(account.restaurant_id)
+    address = vendor_news.find_address(
+        sender_group_id=config.sender_group_id,
+        channel=reply.channel,
+        value=reply.sender,
+        region=config.country,
+    )
+    message, is_new = InboundMessage.objects.get_or_create(
+        account_id=account.id,
+        vendor_id=reply.vendor_id[:200],
+        defaults={
+            "id": uuid4(),
+            "channel": reply.channel,
+            "address": address,
+            "text": reply.text[:2000],
+            "intent": "other",
+            "received_at": received_at,
+        },
+    )
+    if not is_new:
+        return False
+    order = latest_order(config, address)
+    outcome = consent_services.handle_inbound_words(
+        sender_group_id=config.sender_group_id,
+        channel=reply.channel,
+        value=reply.sender,
+        region=config.country,
+        text=reply.text,
+        occurred_at=reply.occurred_at or received_at,
+        received_at=received_at,
+        idempotency_key=f"inbound:{account.id}:{reply.vendor_id}",
+        vendor_handled=reply.vendor_handled,
+        vendor_confirmed=reply.vendor_confirmed,
+        has_open_order=order is not None,
+    )
+    address = address or vendor_news.find_address(
+        sender_group_id=config.sender_group_id,
+        channel=reply.channel,
+        value=reply.sender,
+        region=config.country,
+    )
+    message.intent, message.order, message.address = outcome.intent, order, address
+    message.outcome = _answer(account, config, message, address, outcome, received_at)
+    message.save(update_fields=["intent", "order", "outcome", "address"])
+    return True
+
+
+def _answer(
+    account: AccountView,
+    config: RestaurantConfig,
+    message: InboundMessage,
+    address: ContactAddress | None,
+    outcome: consent_services.WordsOutcome,
+    now: datetime,
+) -> str:
+    if outcome.intent == "status" and address is not None:
+        if message.order is not None:
+            intake.record_status_request(
+                order=message.order,
+                address_id=address.pk,
+                inbound_id=message.pk,
+                channel=message.channel,
+                account_id=account.id,
+                at=now,
+            )
+            return "answered with the order's state"
+        queue_reply(account, config, message, address, "no_open_order", now)
+        return "no open order"
+    if outcome.reply and address is not None:
+        queue_reply(account, config, message, address, outcome.reply, now)
+        return outcome.reply
+    if outcome.suppressed:
+        return "stopped; the vendor confirmed it"
+    return "left to staff" if outcome.intent == "other" else outcome.intent
+
+
+def latest_order(config: RestaurantConfig, address: ContactAddress | None) -> Order | None:
+    """The order a person most likely means: open first, then the newest of the last hours."""
+    if address is None:
+        return None
+    orders = Order.objects.filter(restaurant_id=config.id, subject__addresses=address.pk).order_by(
+        "-is_open", "-created_at"
+    )
+    found = orders.first()
+    if found is None or found.is_open:
+        return found
+    cutoff = (found.updated_at or found.created_at) + RECENTLY
+    return found if cutoff > datetime.now(cutoff.tzinfo) else None
+
+
+def queue_reply(
+    account: AccountView,
+    config: RestaurantConfig,
+    message: InboundMessage,
+    address: ContactAddress,
+    key: str,
+    now: datetime,
+) -> None:
+    """Queue one answer to the address and on the account that asked."""
+    expires_at = now + routing.lifetime("reply")
+    subject = address.subjects.order_by("-created_at").values_list("pk", flat=True).first()
+    notification = Notification.objects.create(
+        id=uuid4(),
+        restaurant_id=config.id,
+        order=message.order,
+        audience="customer",
+        subject_id=subject,
+        recipient_key=f"address:{address.pk}",
+        kind="reply",
+        milestone=f"{key}:{message.pk}"[:120],
+        purpose="service_reply",
+        is_urgent=True,
+        trace=[{"step": "reply", "verdict": "answers", "why": f"{message.intent}: {key}"}],
+        expires_at=expires_at,
+        created_at=now,
+    )
+    Delivery.objects.create(
+        notification=notification,
+        address=address,
+        account_id=account.id,
+        channel=message.channel,
+        lane=f"reply:{notification.pk}",
+        due_at=now,
+        expires_at=expires_at,
+        created_at=now,
+    )
+    outbox.ring_on_commit([account.id])
+
+
+def _acknowledge(account: AccountView, reply: contracts.Reply, now: datetime) -> bool:
+    """A pressed button carries the id of the attempt that showed it."""
+    try:
+        attempt_id = UUID(reply.action.get("value", ""))
+    except ValueError:
+        return False
+    notification = Notification.objects.filter(
+        deliveries__attempts=attempt_id, deliveries__account=account.id
+    ).first()
+    if notification is None:
+        return False
+    return steps.acknowledge(notification=notification, actor=reply.sender, now=now)

@@ -1,0 +1,22 @@
+"""Celery tasks: thin, ids only, safe to run twice."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from celery import shared_task
+
+from notifications import dispatch as dispatching
+from notifications import sweep as sweeping
+
+
+@shared_task(name="notifications.dispatch", queue="default", acks_late=True)
+def dispatch(*, account_id: int, **_: object) -> int:
+    """Send everything due at one account."""
+    return dispatching.dispatch_account(account_id=account_id)
+
+
+@shared_task(name="notifications.sweep", queue="default", acks_late=True)
+def sweep(**_: object) -> dict[str, int]:
+    """One round of the safety net."""
+    return sweeping.sweep(datetime.now(UTC))
