@@ -1,0 +1,153 @@
+"""Rows to send: many orders, one message each, as planning would have written them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from django.db import connection
+
+from consents import services as consent_services
+from consents.models import SenderGroup
+from integrations.contracts import Customer
+from notifications import defaults
+from notifications.models import Delivery, Notification, ProviderAccount
+from orders.models import Location, Order, OrderEvent, Restaurant, SourceAccount
+
+EVENT_SECRET = "whsec-bench"  # noqa: S105 - of a sandbox account on loopback
+TWILIO = {
+    "account_sid": "AC" + "b" * 32,
+    "auth_token": "c" * 32,
+    "sender": "+12025550100",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The restaurant the benchmark plays."""
+
+    restaurant: Restaurant
+    location: Location
+    account: ProviderAccount
+    source: SourceAccount
+    subject_id: str
+    address_id: int
+
+
+def build_stage() -> Stage:
+    """A restaurant with one SMS account, one source and one consenting guest."""
+    group = SenderGroup.objects.create(name="Bench", country="US")
+    restaurant = Restaurant.objects.create(
+        name="Bench Bowls", slug=f"bench-{uuid4().hex[:8]}", sender_group=group
+    )
+    location = Location.objects.create(restaurant=restaurant, name="One", external_ids=["BENCH"])
+    account = ProviderAccount.objects.create(
+        restaurant=restaurant,
+        provider="twilio",
+        channel="sms",
+        name="Bench",
+        settings=TWILIO,
+        rate_per_s=0,
+    )
+    source = SourceAccount.objects.create(
+        restaurant=restaurant,
+        location=location,
+        source="cloudevents",
+        name="Bench",
+        settings={"secret": EVENT_SECRET},
+    )
+    defaults.install(restaurant)
+    contacts = consent_services.resolve_customer(
+        sender_group_id=group.pk,
+        customer=Customer(name="Ana Bench", phone="+12025550143", contact_kind="direct"),
+        region="US",
+        jurisdiction="US",
+        source="checkout",
+        idempotency_base="bench",
+        at=datetime.now(UTC),
+    )
+    return Stage(
+        restaurant, location, account, source, str(contacts.subject_id), contacts.addresses["sms"]
+    )
+
+
+def queue_messages(stage: Stage, count: int) -> None:
+    """Insert ``count`` orders with one due "ready" message each, without ringing."""
+    now = datetime.now(UTC)
+    orders = Order.objects.bulk_create(
+        [
+            Order(
+                restaurant=stage.restaurant,
+                location=stage.location,
+                subject_id=stage.subject_id,
+                contact_kind="direct",
+                display=str(10_000 + n),
+                state="ready",
+                est_ready_at=now,
+                detail={},
+            )
+            for n in range(count)
+        ],
+        batch_size=1000,
+    )
+    events = OrderEvent.objects.bulk_create(
+        [
+            OrderEvent(
+                order=order,
+                kind="status_changed",
+                milestone="ready",
+                occurred_at=now,
+                recorded_at=now,
+            )
+            for order in orders
+        ],
+        batch_size=1000,
+    )
+    notes = Notification.objects.bulk_create(
+        [
+            Notification(
+                event=event,
+                order=event.order,
+                restaurant=stage.restaurant,
+                audience="customer",
+                subject_id=stage.subject_id,
+                recipient_key=f"subject:{stage.subject_id}",
+                kind="status_changed",
+                milestone="ready",
+                purpose="order_updates",
+                is_urgent=True,
+                expires_at=now + timedelta(hours=2),
+                created_at=now,
+            )
+            for event in events
+        ],
+        batch_size=1000,
+    )
+    Delivery.objects.bulk_create(
+        [
+            Delivery(
+                notification=note,
+                address_id=stage.address_id,
+                account=stage.account,
+                channel="sms",
+                lane=f"{note.order_id}:{stage.address_id}",
+                due_at=now,
+                expires_at=note.expires_at,
+                created_at=now,
+            )
+            for note in notes
+        ],
+        batch_size=1000,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE notifications_delivery, notifications_notification, orders_order")
+
+
+def unfinished(stage: Stage) -> int:
+    """How many deliveries of the stage have not been accepted yet."""
+    return (
+        Delivery.objects.filter(account=stage.account)
+        .exclude(state__in=["accepted", "delivered", "read"])
+        .count()
+    )

@@ -1,0 +1,28 @@
+"""The periodic tasks. Rows are created when missing; a manager's interval survives a deploy."""
+
+from __future__ import annotations
+
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+#: name -> (task, seconds)
+SCHEDULE: dict[str, tuple[str, int]] = {
+    "sweep the outbox": ("notifications.sweep", 3),
+    "apply stored calls": ("orders.apply_stored_calls", 5),
+    "fetch follow-ups": ("orders.fetch_follow_ups", 2),
+    "watch estimates": ("orders.watch_estimates", 15),
+    "drop parked updates": ("orders.drop_parked_updates", 3600),
+}
+
+
+def ensure_schedule() -> None:
+    """Create missing periodic tasks; of existing ones only the task path is ever changed."""
+    for name, (task, seconds) in SCHEDULE.items():
+        interval, _ = IntervalSchedule.objects.get_or_create(
+            every=seconds, period=IntervalSchedule.SECONDS
+        )
+        row, is_new = PeriodicTask.objects.get_or_create(
+            name=name, defaults={"task": task, "interval": interval}
+        )
+        if not is_new and row.task != task:
+            row.task = task
+            row.save(update_fields=["task"])

@@ -1,0 +1,224 @@
+"""Every setting, in one file. The environment is read here and nowhere else.
+
+A value ``NAME`` may come from a file named by ``NAME_FILE`` (for secrets), which wins.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import environ
+
+from config import embedded
+from config.keys import local_keys
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.FileAwareEnv()
+environ.Env.read_env(BASE_DIR / ".env")
+
+# --- where things are -------------------------------------------------------------------------
+
+#: generated keys, the embedded database, benchmark results
+VAR_DIR = Path(env("VAR_DIR", default=str(BASE_DIR / "var")))
+_keys = local_keys(VAR_DIR)
+
+#: loopback or interface the web process listens on
+HOST = env("HOST", default="127.0.0.1")
+PORT = env.int("PORT", default=8000)
+#: the stand-in for every vendor; loopback only
+SANDBOX_PORT = env.int("SANDBOX_PORT", default=8001)
+SANDBOX_URL = env("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
+#: whether the one-process mode starts the sandbox itself
+RUN_SANDBOX = env.bool("RUN_SANDBOX", default=True)
+#: what vendors and customers see; several vendors sign it, so it is a setting and never guessed
+PUBLIC_URL = env("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
+#: the demonstration restaurant and its lunch service at start (0 switches it off)
+DEMO = env.bool("DEMO", default=True)
+
+# --- secrets ----------------------------------------------------------------------------------
+
+SECRET_KEY = env("SECRET_KEY", default=_keys["SECRET_KEY"])
+#: Fernet keys for fields at rest, newest first, comma separated; old ones still decrypt
+FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[_keys["FIELD_ENCRYPTION_KEYS"]])
+#: HMAC keys for address hashes, oldest first, comma separated; position = pepper version - 1
+ADDRESS_PEPPERS = env.list("ADDRESS_PEPPERS", default=[_keys["ADDRESS_PEPPERS"]])
+
+# --- Django -----------------------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_URL])
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django.contrib.humanize",
+    "django_celery_beat",
+    "rest_framework",
+    "drf_spectacular",
+    "anymail",
+    "config.apps.ConfigApp",
+    "consents.apps.ConsentsConfig",
+    "orders.apps.OrdersConfig",
+    "notifications.apps.NotificationsConfig",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("es", "Español")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGIN_URL = "admin:login"
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "no-referrer"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+
+# --- database: PostgreSQL only ----------------------------------------------------------------
+
+DATABASE_URL = env("DATABASE_URL", default="") or embedded.database_url(VAR_DIR / "postgres")
+DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
+DATABASES["default"].update(
+    CONN_MAX_AGE=env.int("DATABASE_CONN_MAX_AGE_S", default=600),
+    CONN_HEALTH_CHECKS=True,
+)
+
+# --- Celery: the doorbell; the database is the truth --------------------------------------------
+
+CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="memory://")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"polling_interval": 0.02} if CELERY_BROKER_URL.startswith("memory") else {}
+)
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_TIMEZONE = "UTC"
+#: threads of the worker inside the one-process mode
+WORKER_THREADS = env.int("WORKER_THREADS", default=4)
+#: threads of the web server
+WEB_THREADS = env.int("WEB_THREADS", default=8)
+
+# --- dispatch -----------------------------------------------------------------------------------
+
+#: deliveries one claim takes
+DISPATCH_BATCH = env.int("DISPATCH_BATCH", default=200)
+#: how long a claimed row belongs to its worker, seconds
+DISPATCH_LEASE_S = env.int("DISPATCH_LEASE_S", default=45)
+#: requests in flight to one account at once
+DISPATCH_IN_FLIGHT = env.int("DISPATCH_IN_FLIGHT", default=64)
+#: connect and read time-outs towards vendors, seconds
+HTTP_CONNECT_TIMEOUT_S = env.float("HTTP_CONNECT_TIMEOUT_S", default=5.0)
+HTTP_READ_TIMEOUT_S = env.float("HTTP_READ_TIMEOUT_S", default=15.0)
+#: calm kinds wait this long for what else happens, seconds (parts: SETTLE_PARTS_S)
+SETTLE_S = env.int("SETTLE_S", default=20)
+SETTLE_PARTS_S = env.int("SETTLE_PARTS_S", default=60)
+
+# --- REST API -----------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "config.problems.problem_json",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Order Up API",
+    "DESCRIPTION": "Order updates in, alerts out, with an explanation for each.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+
+# --- mail of the product itself (vendor mail goes through provider accounts) ---------------------
+
+EMAIL_BACKEND = env("EMAIL_BACKEND", default="django.core.mail.backends.console.EmailBackend")
+
+# --- logs: JSON lines, address hashes only --------------------------------------------------------
+
+LOG_LEVEL = env("LOG_LEVEL", default="WARNING")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "config.logs.JsonFormatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    # "No hostname was supplied": true of the in-process broker, and no news
+    "loggers": {"kombu.connection": {"level": "ERROR"}},
+}
+
+# --- admin ----------------------------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": "Order Up",
+    "SITE_HEADER": "Order Up",
+    "SITE_SYMBOL": "receipt_long",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "COLORS": {
+        "primary": {
+            "50": "#FDF1EE",
+            "100": "#FADED8",
+            "200": "#F4B9AD",
+            "300": "#F0A08F",
+            "400": "#F0705A",
+            "500": "#DD5239",
+            "600": "#C8391F",
+            "700": "#A82E18",
+            "800": "#872614",
+            "900": "#6C2012",
+            "950": "#3D0F07",
+        },
+    },
+}
