@@ -16,6 +16,19 @@ UNFOLD_EXTRA: dict[str, Any] = {
     },
     # warm greys: paper, ink and lines of the kitchen ticket
     "COLORS": {
+        "primary": {
+            "50": "#FDF1EE",
+            "100": "#FADED8",
+            "200": "#F4B9AD",
+            "300": "#F0A08F",
+            "400": "#F0705A",
+            "500": "#DD5239",
+            "600": "#C8391F",
+            "700": "#A82E18",
+            "800": "#872614",
+            "900": "#6C2012",
+            "950": "#3D0F07",
+        },
         "base": {
             "50": "#FBFAF7",
             "100": "#F3F0EA",

@@ -10,6 +10,7 @@ from pathlib import Path
 import environ
 
 from config import embedded
+from config.admin_settings import UNFOLD_EXTRA
 from config.keys import local_keys
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -111,9 +112,11 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
-SECURE_REFERRER_POLICY = "no-referrer"
+# forms need an Origin header that is not "null"; links in messages carry no secret of their own
+SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
@@ -200,25 +203,10 @@ LOGGING = {
 
 # --- admin ----------------------------------------------------------------------------------------
 
-UNFOLD = {
+UNFOLD = UNFOLD_EXTRA | {
     "SITE_TITLE": "Order Up",
     "SITE_HEADER": "Order Up",
     "SITE_SYMBOL": "receipt_long",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "COLORS": {
-        "primary": {
-            "50": "#FDF1EE",
-            "100": "#FADED8",
-            "200": "#F4B9AD",
-            "300": "#F0A08F",
-            "400": "#F0705A",
-            "500": "#DD5239",
-            "600": "#C8391F",
-            "700": "#A82E18",
-            "800": "#872614",
-            "900": "#6C2012",
-            "950": "#3D0F07",
-        },
-    },
 }

@@ -167,36 +167,49 @@ _TIMES = _object(
 )
 
 
+def _part(state: Check) -> Check:
+    return _object(
+        {
+            "id": _ID,
+            "kind": _one_of(frozenset({"item", "fulfillment"})),
+            "label": _LABEL,
+            "quantity": _quantity,
+            "state": state,
+            "modifiers": _list(_LABEL, 100),
+            "contents": _CONTENTS,
+            "replaces": _text(200),
+            "est_ready_at": _time_or_null,
+        },
+        "id",
+    )
+
+
+def _leg(state: Check) -> Check:
+    return _object(
+        {
+            "id": _ID,
+            "state": state,
+            "native_state": _text(80),
+            "est_delivery_at": _time_or_null,
+            "courier": _COURIER,
+            "part_ids": _list(_text(200), 200),
+        },
+        "id",
+    )
+
+
 @cache
 def _update_check(*, any_state: bool) -> Check:
     state = _foreign_state if any_state else _one_of(STATES)
-    part = {
-        "id": _ID,
-        "kind": _one_of(frozenset({"item", "fulfillment"})),
-        "label": _LABEL,
-        "quantity": _quantity,
-        "state": state,
-        "modifiers": _list(_LABEL, 100),
-        "contents": _CONTENTS,
-        "replaces": _text(200),
-        "est_ready_at": _time_or_null,
-    }
-    leg = {
-        "id": _ID,
-        "state": _foreign_state if any_state else _one_of(LEG_STATES),
-        "native_state": _text(80),
-        "est_delivery_at": _time_or_null,
-        "courier": _COURIER,
-        "part_ids": _list(_text(200), 200),
-    }
+    leg_state = _foreign_state if any_state else _one_of(LEG_STATES)
     return _object(
         {
             "mode": _one_of(frozenset({"snapshot", "partial"})),
             "order": _ORDER,
             "state": state,
             "flags": _object({"delayed": _boolean}),
-            "parts": _list(_object(part, "id"), 200),
-            "legs": _list(_object(leg, "id"), 20),
+            "parts": _list(_part(state), 200),
+            "legs": _list(_leg(leg_state), 20),
             "items": _list(_ITEM, 500),
             "customer": _CUSTOMER,
             "times": _TIMES,

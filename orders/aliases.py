@@ -34,6 +34,14 @@ YOUNG = timedelta(hours=48)
 
 Name = tuple[str, str]
 
+_FIND = """
+SELECT o.*, a.system AS alias_system, a.external_id AS alias_id
+  FROM orders_orderalias a JOIN orders_order o ON o.id = a.order_id
+ WHERE a.restaurant_id = %(restaurant)s AND (a.system, a.external_id) IN %(names)s
+ ORDER BY o.id
+   FOR UPDATE OF o
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -61,18 +69,13 @@ def find_and_lock(
             if system == EXTERNAL_ID
             for pk in home.account_ids
         }
-    rows = list(
-        OrderAlias.objects.filter(_any_of(wanted), restaurant_id=account.restaurant_id)
-        .select_related("order")
-        .select_for_update(of=("order",))
-        .order_by("order_id")
-    )
+    parameters = {"restaurant": account.restaurant_id, "names": tuple(sorted(wanted))}
+    rows = [
+        ((vars(row)["alias_system"], vars(row)["alias_id"]), row)
+        for row in Order.objects.raw(_FIND, parameters)
+    ]
     order = _choose(rows, names[0], update, received_at)
-    known = {
-        (row.system, row.external_id)
-        for row in rows
-        if order is not None and row.order_id == order.pk
-    }
+    known = {name for name, row in rows if order is not None and row.pk == order.pk}
     return Found(order, tuple(name for name in names if name not in known))
 
 
@@ -81,12 +84,12 @@ def _any_of(names: Iterable[Name]) -> Q:
 
 
 def _choose(
-    rows: Sequence[OrderAlias], own: Name, update: OrderUpdate, received_at: datetime
+    rows: Sequence[tuple[Name, Order]], own: Name, update: OrderUpdate, received_at: datetime
 ) -> Order | None:
-    for row in rows:
-        if (row.system, row.external_id) == own:
-            return row.order
-    young = [row.order for row in rows if is_joinable(row.order, received_at)]
+    for name, order in rows:
+        if name == own:
+            return order
+    young = [order for _, order in rows if is_joinable(order, received_at)]
     if not update.courier_only:
         # an account calls one order by one id: another id of the same account is another order
         taken = OrderAlias.objects.filter(

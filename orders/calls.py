@@ -27,7 +27,12 @@ from orders.statements import insert_or_ignore, update_rows
 logger = logging.getLogger(__name__)
 
 #: never stored: credentials, and what proxies add
-_DROPPED_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "forwarded"})
+_DROPPED_HEADERS = frozenset(
+    {
+        *("authorization", "cookie", "proxy-authorization"),
+        *("forwarded", "x-forwarded-for", "x-real-ip"),
+    }
+)
 #: a call still unread after this was abandoned by its process
 ABANDONED = timedelta(seconds=5)
 #: how the cause of a call begins that no reading will ever help

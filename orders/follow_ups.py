@@ -91,7 +91,7 @@ def ask(*, account: SourceAccount, call: InboundCall, follow_up: FollowUp, now: 
 
 def ring() -> None:
     """Wake a worker just after the fetch is due. Losing the message costs one sweep."""
-    current_app.send_task(TASK, countdown=COALESCE.total_seconds() + 0.02)
+    current_app.send_task(TASK, countdown=COALESCE.total_seconds() + 0.02, retry=False)
 
 
 def fetch_due(*, now: datetime) -> int:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef
-from django.db.models.functions import JSONObject
+from django.db import connection
 
 from integrations import contracts
-from orders.models import Observation, Order, OrderEvent
 
-_PLAIN = (
+_COLUMNS = (
     *("event_key", "track", "scope", "ref", "ordering_class", "ordering_key", "kind"),
     *("native_state", "state", "occurred_at_basis", "source", "data"),
+    *("account_id", "snapshot_parts", "occurred_at", "received_at"),
 )
-_READ = (*_PLAIN, "account_id", "snapshot_parts", "occurred_at", "received_at")
+# written by hand: the ORM needs longer to put this together than PostgreSQL to answer it
+_HISTORY = f"""
+SELECT (SELECT coalesce(json_agg(json_build_array({", ".join(_COLUMNS)}) ORDER BY id), '[]')::text
+          FROM orders_observation WHERE order_id = %(order)s),
+       (SELECT coalesce(json_agg(json_build_array(part_ref, milestone, epoch)), '[]')::text
+          FROM orders_orderevent WHERE order_id = %(order)s)
+"""  # noqa: S608 - column names of our own
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,39 +42,28 @@ def load_history(order_id: int) -> History:
     It has to be a statement of its own after the lock: a subquery of the locking statement would
     see the tables as they were before it waited.
     """
-    said = Observation.objects.filter(order=OuterRef("pk")).order_by("pk")
-    recorded = OrderEvent.objects.filter(order=OuterRef("pk"))
-    rows, marks = (
-        Order.objects.filter(pk=order_id)
-        .values_list(
-            ArraySubquery(said.values(json=JSONObject(**{name: name for name in _READ}))),
-            ArraySubquery(
-                recorded.values(
-                    json=JSONObject(part_ref="part_ref", milestone="milestone", epoch="epoch")
-                )
-            ),
-        )
-        .get()
+    with connection.cursor() as cursor:
+        cursor.execute(_HISTORY, {"order": order_id})
+        said, recorded = cursor.fetchone()
+    observations = tuple(
+        _observation(dict(zip(_COLUMNS, row, strict=True))) for row in json.loads(said)
     )
-    observations = tuple(_observation(row) for row in rows)
     return History(
         observations=observations,
-        recorded=frozenset((mark["part_ref"], mark["milestone"], mark["epoch"]) for mark in marks),
+        recorded=frozenset(
+            (ref, milestone, epoch) for ref, milestone, epoch in json.loads(recorded)
+        ),
         by_key={(one.account, one.event_key): one for one in observations},
     )
 
 
 def _observation(row: dict[str, Any]) -> contracts.Observation:
-    parts = row["snapshot_parts"]
-    account = row["account_id"]
+    account, parts = row.pop("account_id"), row.pop("snapshot_parts")
+    occurred_at, received_at = row.pop("occurred_at"), row.pop("received_at")
     return contracts.Observation(
-        **{name: row[name] for name in _PLAIN},
+        **row,
         account="" if account is None else str(account),
         snapshot_parts=None if parts is None else tuple(parts),
-        occurred_at=_time(row["occurred_at"]),
-        received_at=_time(row["received_at"]),
+        occurred_at=None if occurred_at is None else datetime.fromisoformat(occurred_at),
+        received_at=datetime.fromisoformat(received_at),
     )
-
-
-def _time(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value)

@@ -116,6 +116,7 @@ def _absorb(news: News, order: Order, unknown: Sequence[aliases.Name]) -> Applie
         parking.release(parked, order_id=order.pk, at=news.at)
     if not (fresh or is_new):
         return news.end(news.verdict(order.pk, "duplicate"))
+    _note_states(news.account, fresh)
     return replace(news.verdict(order.pk, "applied"), events=events)
 
 
@@ -140,6 +141,22 @@ def _move(
     change.observations = [row_of(order, one, news) for one in fresh]
     settlement = news.verdict(None, "applied").settlement(news.at) if news.is_settling else {}
     return apply_projection(order=order, change=change, now=news.at, settlement=settlement)
+
+
+def _note_states(account: SourceAccount, fresh: Sequence[contracts.Observation]) -> None:
+    """Remember which states this account ever states: routes waiting for others are dead."""
+    mine = {str(one.state) for one in fresh if one.state and one.account == str(account.pk)}
+    if mine <= set(account.seen_states):
+        return
+
+    def write() -> None:
+        with transaction.atomic():
+            row = SourceAccount.objects.select_for_update().only("seen_states").get(pk=account.pk)
+            row.seen_states = account.seen_states = sorted({*row.seen_states, *mine})
+            row.save(update_fields=["seen_states"])
+
+    # afterwards: two orders of one account must not wait for each other
+    transaction.on_commit(write, robust=True)
 
 
 def _said_while_parked(news: News, parked: Sequence[parking.Parked]) -> list[contracts.Observation]:

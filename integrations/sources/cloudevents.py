@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -20,7 +21,7 @@ from integrations.contracts import (
     State,
     ordering_key,
 )
-from integrations.errors import PayloadMalformed, SignatureInvalid
+from integrations.errors import EventIgnored, PayloadMalformed, SignatureInvalid
 from integrations.signatures import hmac_hex, is_same, require_hmac
 
 STRUCTURED = "application/cloudevents+json"
@@ -150,8 +151,12 @@ class CloudEvents(Source):
         return payloads.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode())
 
     def parse(self, call: InboundCall) -> list[OrderUpdate | FollowUp]:
-        """One update per event."""
-        return [self._read(event) for event in self._events(call)]
+        """One update per event that has not expired."""
+        events = [(event, self._read(event)) for event in self._events(call)]
+        live = [update for event, update in events if not _is_expired(event, call.received_at)]
+        if not live:
+            raise EventIgnored("expired before it arrived")
+        return [*live]
 
     def answer(self, call: InboundCall, *, duplicate: bool) -> Reply200:
         """202, or 200 that says it was a repeat."""
@@ -189,6 +194,7 @@ class CloudEvents(Source):
         data = check_update(event.data, path="data", any_state=True)
         if event.text("subject") != f"orders/{data['order']['id']}":
             raise PayloadMalformed("event.subject: expected orders/ and the id in data.order.id")
+        payloads.time(event.attributes.get("expirytime"), "event.expirytime")
         statement = Statement(
             event_key=event.key,
             ordering_key=ordering_key(_sequence(event) or at),
@@ -248,6 +254,11 @@ def _sequence(event: _Event) -> str:
     if not found or len(found) > 200:
         raise PayloadMalformed("event.sequence: expected 1 to 200 characters")
     return found
+
+
+def _is_expired(event: _Event, received_at: datetime) -> bool:
+    until = payloads.time(event.attributes.get("expirytime"), "event.expirytime")
+    return until is not None and until < received_at
 
 
 def _problem(status: int, problem: str) -> Reply200:

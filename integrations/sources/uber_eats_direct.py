@@ -108,9 +108,8 @@ def read_event(
         occurred_at_basis="event" if at else "arrival",
         data=fragment,
     )
-    return _update(
-        delivery, payloads.text(data.get("external_id")), observation, unknown, _customer(data)
-    )
+    external_id = payloads.text(data.get("external_id"))
+    return _update(delivery, external_id, observation, unknown, _customer(data))
 
 
 def _direct_state(

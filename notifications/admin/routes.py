@@ -15,14 +15,15 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from consents.console import MineFilter, Panel, lines, tag
+from integrations import registry
 from notifications import defaults
-from notifications.models import Route
+from notifications.models import ProviderAccount, Route
 from notifications.route_forms import RouteForm, when_choices
 from notifications.selectors import clear_caches
 from notifications.triggers import trigger_word
 from notifications.words import channel_word
 from orders.admin.base import RestaurantPage, local
-from orders.models import Restaurant, SourceAccount
+from orders.models import Location, Restaurant, SourceAccount
 from orders.phrases import state_word
 
 
@@ -75,9 +76,6 @@ class RouteAdmin(RestaurantPage):
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
     ) -> Any:
-        from notifications.models import ProviderAccount
-        from orders.models import Location
-
         allowed = {
             "allowed_locations": self.visible_related(Location, request),
             "allowed_accounts": self.visible_related(ProviderAccount, request),
@@ -160,8 +158,6 @@ def _way(step: Any) -> str:
 
 def dead_triggers(route: Route) -> list[str]:
     """States the route waits for and no source of the restaurant can ever state, in words."""
-    from integrations import registry
-
     accounts = SourceAccount.objects.filter(restaurant=route.restaurant_id, enabled=True)
     keys = [key for key in accounts.values_list("source", flat=True) if key in registry.SOURCES]
     sayable = {state for key in keys for state in registry.source_class(key).can_state}

@@ -80,7 +80,8 @@ class MessageTemplateAdmin(RestaurantPage):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MessageTemplate]:
         rows: QuerySet[Any] = super().get_queryset(request).prefetch_related("versions")
-        return rows.annotate(last_saved=Max("versions__created_at"))
+        found: QuerySet[Any] = rows.annotate(last_saved=Max("versions__created_at"))
+        return found
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return (*_IDENTITY, "when_word", "way") if obj else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import urllib.request
 from datetime import timedelta
 from typing import Any
 
@@ -96,8 +97,6 @@ def test_a_dead_letter_really_arrives_the_second_time(stage: Stage, superuser: C
 
 
 def _clear_faults(stage: Stage) -> None:
-    import urllib.request
-
     request = urllib.request.Request(f"{stage.sandbox.url}/_sandbox/faults", method="DELETE")
     urllib.request.urlopen(request, timeout=5).close()
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.db import models
+from django.db import connection, models
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from consents.console import ConsoleAdmin
@@ -209,3 +210,37 @@ def test_records_cannot_be_added_changed_or_deleted(
     many = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
     superuser.post(url(model, "changelist"), many)
     assert list(model._default_manager.filter(pk=row.pk).values()) == before
+
+
+def test_the_autocomplete_offers_only_ones_own(mine: World, theirs: World, manager: Client) -> None:
+    asked = {"app_label": "orders", "model_name": "location", "field_name": "restaurant"}
+    answer = manager.get(reverse("admin:autocomplete"), asked)
+    assert [row["text"] for row in answer.json()["results"]] == ["Lucky Bowl"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("orders_order", "orders_inboundcall", "orders_orderevent", "notifications_notification"),
+        *("notifications_delivery", "notifications_attempt", "consents_consentevent"),
+        "notifications_messagetemplate",
+    ],
+)
+def test_a_list_asks_the_database_as_often_for_many_rows_as_for_few(
+    mine: World, superuser: Client, name: str
+) -> None:
+    address = reverse(f"admin:{name}_changelist")
+    with CaptureQueriesContext(connection) as few:
+        superuser.get(address, {"all": ""})
+    World("Second Kitchen")
+    World("Third Kitchen")
+    with CaptureQueriesContext(connection) as many:
+        superuser.get(address, {"all": ""})
+    # a filter by account or restaurant appears with the second one: a query each
+    assert len(many) <= len(few) + 2
+
+
+def test_times_stand_on_the_restaurants_clock(mine: World, manager: Client) -> None:
+    page = manager.get(url(type(mine.note), "change", mine.note.pk)).content.decode()
+    assert "6:40 p.m." in page  # 22:40 UTC in New York, summer time
+    assert "10:40 p.m." not in page

@@ -32,7 +32,15 @@ OTHERS = [
 CUSTOMER = [("keyword", "customer"), ("portal", "customer"), ("checkout", "customer")]
 
 
-def facts(speakers: list[tuple[str, str]], actions: list[str] = ACTIONS) -> Any:
+def facts(
+    speakers: list[tuple[str, str]],
+    actions: list[str] = ACTIONS,
+    *,
+    scopes: list[str] = SCOPES,
+    reasons: list[str] = REASONS,
+    channels: tuple[str, ...] = ("sms", "whatsapp"),
+    generations: int = 2,
+) -> Any:
     """Lists of ledger facts by ``speakers``; corrections point at any earlier row."""
 
     def number(rows: list[LedgerFact]) -> list[LedgerFact]:
@@ -59,12 +67,12 @@ def facts(speakers: list[tuple[str, str]], actions: list[str] = ACTIONS) -> Any:
         minutes=st.integers(0, 5),
         delay=st.integers(-2, 5),
         sequence=st.integers(0, 50),
-        channel=st.sampled_from(["sms", "whatsapp"]),
-        generation=st.integers(1, 2),
+        channel=st.sampled_from(channels),
+        generation=st.integers(1, generations),
         purpose=st.sampled_from(PURPOSES),
         action=st.sampled_from(actions),
-        scope=st.sampled_from(SCOPES),
-        reason=st.sampled_from(REASONS),
+        scope=st.sampled_from(scopes),
+        reason=st.sampled_from(reasons),
         has_notice=st.booleans(),
         has_evidence=st.booleans(),
     )
@@ -102,13 +110,30 @@ def test_adding_a_no_at_the_end_never_allows_more(rows: list[LedgerFact]) -> Non
     assert set(derive(rows).suppressions) <= set(after.suppressions)
 
 
-@given(facts(CUSTOMER + OTHERS), facts(OTHERS))
+#: one address on one channel, so that what is said meets what was said before
+_NEAR: dict[str, Any] = {"channels": ("sms",), "generations": 1}
+_NOES = facts(
+    CUSTOMER + OTHERS,
+    ["granted", "denied", "withdrawn", "suppressed"],
+    reasons=["user", "complaint", "staff", "hard_bounce"],
+    **_NEAR,
+)
+_YESES = facts(
+    OTHERS,
+    ["granted", "confirmed", "lifted", "corrected", "pending", "expired", "erased", "suppressed"],
+    scopes=["category", "channel", "all"],
+    **_NEAR,
+)
+
+
+@settings(max_examples=400)
+@given(_NOES, _YESES)
 def test_nobody_but_the_customer_ends_a_customers_no(
     history: list[LedgerFact], attempts: list[LedgerFact]
 ) -> None:
     before = derive(history)
     later = max((row.at for row in history), default=NOW) + timedelta(minutes=1)
-    said = [
+    tries = [
         replace(
             row,
             id=UUID(int=5000 + at),
@@ -120,7 +145,7 @@ def test_nobody_but_the_customer_ends_a_customers_no(
         )
         for at, row in enumerate(attempts)
     ]
-    after = derive([*history, *said])
+    after = derive([*history, *tries])
     for key, state in before.states.items():
         if state.is_customer_refusal:
             assert after.states[key].is_customer_refusal
@@ -137,7 +162,7 @@ def test_a_box_ticked_in_somebodys_shop_ends_no_stop(
     """A grant without the wording that was shown, and no proof of who typed the number."""
     before = derive(history)
     later = max((row.at for row in history), default=NOW) + timedelta(minutes=1)
-    said = [
+    claims = [
         replace(
             row,
             id=UUID(int=5000 + at),
@@ -148,7 +173,7 @@ def test_a_box_ticked_in_somebodys_shop_ends_no_stop(
         )
         for at, row in enumerate(ticks)
     ]
-    after = derive([*history, *said])
+    after = derive([*history, *claims])
     for key, state in before.states.items():
         if state.is_customer_refusal:
             assert after.states[key] == state
@@ -161,6 +186,68 @@ def test_a_box_ticked_in_somebodys_shop_ends_no_stop(
 def test_hearsay_grants_nothing(rows: list[LedgerFact]) -> None:
     unproven = [replace(row, has_notice=False, has_evidence=False) for row in rows]
     assert all(state.state != "granted" for state in derive(unproven).states.values())
+
+
+def said(number: int, action: str, speaker: str = "portal", **fields: Any) -> LedgerFact:
+    """Row ``number``, a minute after the one before; by the customer unless somebody else."""
+    at = NOW + timedelta(minutes=number)
+    actors = {"staff": "staff", "pos_import": "system", "provider_webhook": "provider"}
+    return LedgerFact(
+        id=UUID(int=number),
+        sequence=number,
+        channel="sms",
+        generation=1,
+        purpose="order_updates",
+        action=action,
+        scope=fields.pop("scope", "category"),
+        reason=fields.pop("reason", "user"),
+        source=speaker,
+        actor_type=actors.get(speaker, "customer"),
+        occurred_at=at,
+        recorded_at=fields.pop("recorded_at", at),
+        **fields,
+    )
+
+
+def state_of(*rows: LedgerFact) -> str:
+    return derive(rows).states[1, "sms", "order_updates"].state
+
+
+def test_a_stop_that_arrives_late_still_beats_a_claim_made_after_it() -> None:
+    """The import was a fair grant when it was written down; the customer had said no before."""
+    claim = said(5, "granted", "pos_import", has_notice=True, has_evidence=True)
+    late = said(1, "withdrawn", recorded_at=NOW + timedelta(days=1))
+    assert state_of(claim) == "granted"
+    assert state_of(claim, late) == "withdrawn"
+    assert state_of(late, said(6, "granted", has_notice=True)) == "granted"
+
+
+def test_a_stop_of_the_channel_refuses_what_nobody_had_granted_yet() -> None:
+    stop = said(1, "withdrawn", "keyword", scope="channel")
+    claim = said(2, "granted", "staff", has_evidence=True)
+    assert derive([stop, claim]).states == {}
+
+
+def test_staff_correct_their_own_mistakes_and_no_customers_no() -> None:
+    grant = said(1, "granted", "staff", has_evidence=True)
+    mistake = said(2, "corrected", "staff", supersedes=grant.id)
+    assert derive([grant, mistake]).states == {}
+    no = said(1, "withdrawn")
+    assert state_of(no, said(2, "corrected", "staff", supersedes=no.id)) == "withdrawn"
+    assert derive([no, said(2, "corrected", supersedes=no.id)]).states == {}
+    staff_no = said(1, "withdrawn", "staff", reason="staff")
+    assert derive([staff_no, said(2, "corrected", "staff", supersedes=staff_no.id)]).states == {}
+
+
+def test_a_bounce_on_top_of_a_stop_makes_the_stop_no_easier_to_lift() -> None:
+    stop = said(1, "withdrawn", "keyword", scope="channel")
+    bounce = said(2, "suppressed", "provider_webhook", scope="channel", reason="hard_bounce")
+    lifts = [said(3, "lifted", who, scope="channel") for who in ("staff", "pos_import")]
+    for rows in ([stop, bounce, *lifts], [bounce, replace(stop, id=UUID(int=9)), *lifts]):
+        kept = derive(rows).suppressions[1, "sms", "channel"]
+        assert kept.reason == "user"
+    handset = said(4, "lifted", "keyword", scope="channel")
+    assert derive([stop, bounce, handset]).suppressions == {}
 
 
 def test_who_may_lift_what() -> None:

@@ -264,6 +264,22 @@ def test_an_address_hashed_with_an_old_pepper_is_found(settings: Any) -> None:
     assert fresh.pepper_version == 2
 
 
+def test_a_number_that_changed_hands_stays_changed_after_its_rows_are_erased() -> None:
+    group = make_group()
+    old = sms_of(resolve(group, Guest()))
+    services.reassign_number(
+        address_id=old.pk,
+        source="provider_webhook",
+        occurred_at=NOW,
+        now=NOW,
+        idempotency_key="rnd:1",
+    )
+    ContactAddress.objects.all().delete()
+    new = sms_of(resolve(group, Guest(name="Ben"), at=LATER, idempotency_base="order:1002"))
+    assert new.generation == 2
+    assert ask(message(), selectors.load_snapshot(None, new.pk), LATER).code == "allowed"
+
+
 # --- statements ---------------------------------------------------------------------------------
 
 

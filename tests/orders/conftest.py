@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from orders import selectors
+from orders.models import SourceAccount
 from orders.signals import order_event_recorded
+from tests.factories import make_source_account
 from tests.orders.posting import Till, open_till
 
 
@@ -32,3 +34,16 @@ def nobody_plans() -> Iterator[None]:
     yield
     order_event_recorded.receivers = receivers
     order_event_recorded.sender_receivers_cache.clear()
+
+
+@pytest.fixture
+def account(till: Till) -> SourceAccount:
+    return till.account
+
+
+@pytest.fixture
+def pos(till: Till) -> SourceAccount:
+    """A second source of the same restaurant."""
+    return make_source_account(
+        till.restaurant, source="square", location=till.location, settings={}
+    )

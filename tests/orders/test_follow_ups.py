@@ -14,6 +14,7 @@ from integrations.sandbox.server import SandboxServer
 from orders import calls, follow_ups, tasks
 from orders.models import InboundCall, Order, PendingFollowUp, SourceAccount
 from orders.selectors import webhook_url
+from orders.signals import order_event_recorded
 from tests.factories import make_location, make_restaurant, make_source_account
 from tests.integrations.sources.payload_files import body_of
 from tests.orders.posting import post_square, post_uber
@@ -176,21 +177,17 @@ def test_after_the_last_try_a_manager_is_shown_the_calls(square: Square) -> None
     assert (row.state, row.cause) == ("applied", "")
 
 
-def test_a_new_event_during_the_fetch_asks_again(
-    square: Square, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_event_during_the_fetch_asks_again(square: Square, nobody_plans: None) -> None:
     square.plant()
     square.post()
-    apply = follow_ups._apply
 
-    def interrupted(*arguments: Any) -> None:
-        square.plant(version=8)
-        square.post()
-        apply(*arguments)
+    def meanwhile(**_: Any) -> None:
+        if square.events == 1:
+            square.plant(version=8)
+            square.post()
 
-    with monkeypatch.context() as patched:
-        patched.setattr(follow_ups, "_apply", interrupted)
-        assert square.fetch() == 1
+    order_event_recorded.connect(meanwhile)
+    assert square.fetch() == 1
     assert square.states() == ["applied", "waiting"]
     assert square.fetch(after_s=3) == 1
     assert square.states() == ["applied", "applied"]

@@ -3,82 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
-from consents.models import ContactAddress
-from integrations.contracts import Customer, Observation, OrderUpdate, ordering_key
 from orders import intake
 from orders.models import Order, OrderAlias, OrderEvent, SourceAccount
 from orders.signals import order_event_recorded
-from tests.factories import make_source_account
-from tests.orders.posting import PHONE, Till, later
+from tests.orders.posting import Till, later, open_till
+from tests.orders.updates import NOW, apply, at, says
 
 pytestmark = pytest.mark.django_db
-
-NOW = datetime(2026, 3, 14, 18, 0, tzinfo=UTC)
-
-
-def at(minutes: float) -> datetime:
-    return NOW + timedelta(minutes=minutes)
-
-
-def says(
-    order: str,
-    state: str | None = None,
-    *,
-    minute: float = 0,
-    aliases: tuple[tuple[str, str], ...] = (),
-    customer: Customer | None = None,
-    data: dict[str, Any] | None = None,
-    **values: Any,
-) -> OrderUpdate:
-    said = Observation(
-        event_key=values.pop("key", f"{order}:{state}:{minute}:{data}"),
-        track=values.pop("track", "kitchen"),
-        scope=values.pop("scope", "order"),
-        ref=values.pop("ref", ""),
-        ordering_key=ordering_key(at(minute)),
-        state=state,
-        native_state=state or "",
-        occurred_at=at(minute),
-        occurred_at_basis="event",
-        data=data or {},
-    )
-    return OrderUpdate(
-        order_id=order, observations=(said,), aliases=aliases, customer=customer, **values
-    )
-
-
-def apply(
-    account: SourceAccount, update: OrderUpdate, minute: float = 0, *, by: float = 0
-) -> intake.Applied:
-    when = at(minute)
-    return intake.apply_update(
-        account=account,
-        update=update,
-        call=None,
-        received_at=when,
-        now=when + timedelta(minutes=by),
-    )
-
-
-@pytest.fixture
-def account(till: Till) -> SourceAccount:
-    return till.account
-
-
-@pytest.fixture
-def pos(till: Till) -> SourceAccount:
-    """A second source of the same restaurant."""
-    return make_source_account(
-        till.restaurant, source="square", location=till.location, settings={}
-    )
-
 
 # --- one order, many names --------------------------------------------------------------------
 
@@ -145,73 +82,10 @@ def test_an_order_promised_for_later_keeps_its_name(
 
 
 def test_another_restaurant_may_use_the_same_names(account: SourceAccount) -> None:
-    from tests.orders.posting import open_till
-
     shared = (("external_id", "42"),)
     first = apply(account, says("A1", "ready", aliases=shared))
     second = apply(open_till().account, says("A1", "ready", aliases=shared))
     assert first.order_id != second.order_id
-
-
-# --- who ordered ------------------------------------------------------------------------------
-
-
-def test_a_direct_contact_becomes_a_subject(account: SourceAccount) -> None:
-    apply(account, says("A1", "received", customer=Customer("Ana", PHONE, "ana@example.com")))
-    order = Order.objects.get()
-    assert order.contact_kind == "direct"
-    assert order.subject is not None
-    assert order.subject.name == "Ana"
-    channels = {address.channel for address in order.subject.addresses.all()}
-    assert channels >= {"sms", "email"}
-    stored = list(order.observations.values_list("data", flat=True))
-    assert PHONE not in repr(stored) + repr(order.detail)
-
-
-def test_the_same_contact_again_costs_nothing(account: SourceAccount) -> None:
-    customer = Customer("Ana", PHONE)
-    apply(account, says("A1", "received", customer=customer))
-    with CaptureQueriesContext(connection) as queries:
-        apply(account, says("A1", data={"note": "x"}, minute=1, customer=customer), 1)
-    assert not [q for q in queries.captured_queries if "consents_" in q["sql"]]
-
-
-def test_a_corrected_number_replaces_the_old_one(account: SourceAccount) -> None:
-    apply(account, says("A1", "received", customer=Customer("Ana", PHONE)))
-    apply(account, says("A1", minute=1, customer=Customer("Ana", "+12025550199")), 1)
-    subject = Order.objects.get().subject
-    assert subject is not None
-    masked = {address.masked for address in subject.addresses.filter(channel="sms")}
-    assert any(value.endswith("0199") for value in masked)
-
-
-@pytest.mark.parametrize("kind", ["relay", "masked", "none"])
-def test_only_direct_contacts_are_addresses(account: SourceAccount, kind: str) -> None:
-    apply(account, says("A1", "received", customer=Customer("Ana", PHONE, contact_kind=kind)))
-    assert Order.objects.get().contact_kind == kind
-    assert not ContactAddress.objects.exists()
-
-
-def test_a_later_source_may_know_the_contact(account: SourceAccount, pos: SourceAccount) -> None:
-    shared = (("external_id", "WEB-1"),)
-    relay = Customer("A.", contact_kind="relay")
-    apply(account, says("A1", "received", aliases=shared, customer=relay))
-    apply(pos, says("sq", "accepted", aliases=shared, customer=Customer("Ana", PHONE)))
-    assert Order.objects.get().contact_kind == "direct"
-    apply(account, says("A1", "ready", minute=2, customer=Customer("B.", contact_kind="relay")), 2)
-    order = Order.objects.get()
-    assert order.contact_kind == "direct"
-    assert order.subject is not None
-    assert ContactAddress.objects.filter(subjects=order.subject, channel="sms").exists()
-
-
-def test_an_impossible_number_is_said_without_showing_it(account: SourceAccount) -> None:
-    customer = Customer("Ana", "12", "no mail")
-    applied = apply(account, says("A1", "received", customer=customer))
-    assert applied.outcome == "applied"
-    assert "contact phone" in applied.cause
-    assert "contact email" in applied.cause
-    assert "no mail" not in applied.cause
 
 
 # --- old news ---------------------------------------------------------------------------------
@@ -321,20 +195,18 @@ def test_the_watch_raises_an_overdue_order(account: SourceAccount) -> None:
 
 
 def test_one_bad_order_does_not_stop_the_watch(
-    account: SourceAccount, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    account: SourceAccount, nobody_plans: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("A1", "B2"):
         promised = {"times": {"promised_at": at(20).isoformat()}}
         apply(account, says(name, "preparing", data=promised))
     bad = Order.objects.earliest("pk")
-    compute = intake.compute_change
 
-    def failing(*, order: Order, **values: Any) -> Any:
+    def failing(order: Order, **_: Any) -> None:
         if order.pk == bad.pk:
             raise ZeroDivisionError
-        return compute(order=order, **values)
 
-    monkeypatch.setattr(intake, "compute_change", failing)
+    order_event_recorded.connect(failing)
     assert intake.run_eta_watch(at(30)) == 1
     assert "orders.watch_failed" in caplog.text
     bad.refresh_from_db()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 
 from integrations.contracts import State
@@ -79,6 +80,19 @@ def test_different_events_of_one_order_at_once_all_count(is_known: bool) -> None
     assert len(milestones) == len(set(milestones))
     assert "picked_up" in milestones
     assert set(InboundCall.objects.values_list("state", flat=True)) == {"applied"}
+
+
+def test_without_its_database_the_endpoint_asks_to_come_again() -> None:
+    till = open_till()
+    till.post(state="received")
+    event = posting(till, state="ready")
+    with connection.cursor() as cursor, contextlib.suppress(OperationalError):
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    answer = event()
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
+    connection.close()
+    assert event().status_code == 202
+    assert till.order().state == "ready"
 
 
 def test_many_orders_at_once_do_not_hinder_each_other() -> None:

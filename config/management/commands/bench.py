@@ -75,7 +75,8 @@ def _dispatch(
             "The comparison needs a broker between processes: start Redis on 127.0.0.1:6379 "
             "or set CELERY_BROKER_URL."
         )
-    app.conf.update(broker_url=broker, broker_read_url=None, broker_write_url=None)
+    # Celery asks the environment before its configuration
+    os.environ["CELERY_BROKER_URL"] = broker
     with processes.process(
         ["-m", "celery", "-A", "config.bench.worker", "worker", "-P", "prefork",
          "-c", str(workers), "-l", "WARNING", "--without-gossip", "--without-mingle"],

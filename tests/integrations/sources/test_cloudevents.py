@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from integrations.contracts import Customer, InboundCall, OrderUpdate, Source
-from integrations.errors import PayloadMalformed, SignatureInvalid
+from integrations.errors import EventIgnored, PayloadMalformed, SignatureInvalid
 from integrations.signatures import hmac_hex
 from integrations.sources.cloudevents import CloudEvents
 from tests.integrations.sources.payload_files import NOW, body_of, call, load, names
@@ -247,6 +247,19 @@ def test_headers_of_binary_events_are_decoded_once() -> None:
     for header, value in (("ce-datacontenttype", "x"), ("ce-subject", "%ff")):
         with pytest.raises(PayloadMalformed, match=header):
             source().parse(call(data, {**found["headers"], header: value}))
+
+
+def test_expired_events_are_ignored() -> None:
+    late = {**event(state="ready"), "expirytime": "2026-03-14T18:05:01Z"}
+    with pytest.raises(EventIgnored, match="expired"):
+        source().parse(call(late, STRUCTURED))
+    assert (
+        len(source().parse(call({**late, "expirytime": "2026-03-14T18:06:00Z"}, STRUCTURED))) == 1
+    )
+    wrong = call({**late, "expirytime": "soon"}, STRUCTURED)
+    with pytest.raises(PayloadMalformed, match=r"event\.expirytime"):
+        source().parse(wrong)
+    assert source().event_key(wrong).startswith("refused|")
 
 
 def test_answers() -> None:
