@@ -23,6 +23,8 @@ from orders.models import Location, Membership, Restaurant, SourceAccount
 
 LOCATION_ID = "MAIN-STREET"
 SQUARE_LOCATION_ID = "L0DEMOMAINSTREET"
+#: the location ids of the vendors' published examples, so that those can be posted as they are
+SAMPLE_LOCATION_IDS = ("STORE-1", "FPYCBCHYMXFK1", "89dd9741-66b5-4bb4-b216-a813f3b21b4f")
 
 _PROVIDERS: tuple[tuple[str, str, int], ...] = (
     ("twilio", "Twilio (sandbox)", 10),
@@ -68,7 +70,7 @@ def ensure_demo() -> Restaurant | None:
     location = Location.objects.create(
         restaurant=restaurant,
         name="Main Street",
-        external_ids=[LOCATION_ID, SQUARE_LOCATION_ID],
+        external_ids=[LOCATION_ID, SQUARE_LOCATION_ID, *SAMPLE_LOCATION_IDS],
     )
     for source, name, values in _sources():
         SourceAccount.objects.create(

@@ -11,6 +11,7 @@ SCHEDULE: dict[str, tuple[str, int]] = {
     "fetch follow-ups": ("orders.fetch_follow_ups", 2),
     "watch estimates": ("orders.watch_estimates", 15),
     "drop parked updates": ("orders.drop_parked_updates", 3600),
+    "forget stored API answers": ("orders.forget_answers", 3600),
 }
 
 

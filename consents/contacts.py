@@ -9,28 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, Subquery
 
 from consents import ledger, locks, selectors
 from consents.addresses import AddressInvalid, Normalized, address_hashes, normalize
-from consents.derivation import CUSTOMER_REASONS
+from consents.contact_rows import AddressRow, current_rows, people_at
 from consents.identity import create_address, target_of
 from consents.ledger import Draft
 from consents.models import (
     AddressOrigin,
     ConsentAction,
     ConsentEvent,
-    ConsentState,
-    ContactAddress,
     Purpose,
     Subject,
     SubjectAddress,
     SubjectKind,
-    Suppression,
 )
 from consents.packs import LEVELS, Ruling
 
@@ -144,7 +140,7 @@ def resolve_customer(
             if not found.is_complete(call, wanted):
                 _write(call, wanted, found)
                 found = _find(call, wanted)
-    return Contacts(found.subject_id, {c: a.pk for c, a in found.addresses.items()}, problems)
+    return Contacts(found.subject_id, {c: a.id for c, a in found.addresses.items()}, problems)
 
 
 def _stated(customer: CustomerLike, region: str) -> tuple[list[_Wanted], list[str]]:
@@ -190,7 +186,7 @@ def _new_subject(call: _Call) -> Subject:
 class _Found:
     """What the database has for a call."""
 
-    addresses: dict[str, Any] = field(default_factory=dict)
+    addresses: dict[str, AddressRow] = field(default_factory=dict)
     subject_id: UUID | None = None
     linked: set[int] = field(default_factory=set)
     drafts: list[Draft] = field(default_factory=list)
@@ -199,7 +195,7 @@ class _Found:
         return (
             self.subject_id is not None
             and all(w.channel in self.addresses for w in wanted)
-            and all(address.pk in self.linked for address in self.addresses.values())
+            and all(address.id in self.linked for address in self.addresses.values())
             and not self.drafts
         )
 
@@ -207,7 +203,7 @@ class _Found:
 def _find(call: _Call, wanted: list[_Wanted]) -> _Found:
     """Two queries; a third only when a grant is refused and may be on record already."""
     found = _Found(addresses=_addresses(call, wanted))
-    ids = [address.pk for address in found.addresses.values()]
+    ids = [address.id for address in found.addresses.values()]
     if call.subject_id is not None:
         links = SubjectAddress.objects.filter(subject_id=call.subject_id, address_id__in=ids)
         found.subject_id = call.subject_id
@@ -231,53 +227,18 @@ def _find(call: _Call, wanted: list[_Wanted]) -> _Found:
     return found
 
 
-def _addresses(call: _Call, wanted: list[_Wanted]) -> dict[str, Any]:
-    """The current address row of each channel, with its order-updates state beside it."""
-    this = {
-        "sender_group_id": OuterRef("sender_group_id"),
-        "address_hash": OuterRef("address_hash"),
-        "generation": OuterRef("generation"),
-    }
-    state = ConsentState.objects.filter(
-        **this, channel=OuterRef("channel"), purpose=Purpose.ORDER_UPDATES
-    )
-    stopped = Suppression.objects.filter(
-        Q(channel=OuterRef("channel")) | Q(scope="all"),
-        **this,
-        scope__in=["channel", "all"],
-        reason__in=CUSTOMER_REASONS,
-    )
-    either = Q()
-    for w in wanted:
-        either |= Q(channel=w.channel, address_hash__in=list(w.hashes))
-    rows = (
-        ContactAddress.objects.filter(either, sender_group_id=call.sender_group_id)
-        .annotate(
-            state_now=Subquery(state.values("state")[:1]),
-            is_refusal=Subquery(state.values("is_customer_refusal")[:1]),
-            state_until=Subquery(state.values("valid_until")[:1]),
-            is_stopped=Exists(stopped),
-            sender_country=F("sender_group__country"),
-        )
-        .defer("value")
-        .order_by("generation")
-    )
-    current = {row.channel: row for row in rows}  # the highest generation comes last
-    return {c: a for c, a in current.items() if a.expires_at is None or a.expires_at > call.at}
+def _addresses(call: _Call, wanted: list[_Wanted]) -> dict[str, AddressRow]:
+    filed = [(w.channel, digest) for w in wanted for digest in w.hashes]
+    return current_rows(sender_group_id=call.sender_group_id, filed=filed, at=call.at)
 
 
 def _match_subject(call: _Call, ids: list[int], found: _Found) -> None:
     """The latest customer of these addresses who goes by the same name."""
     name = _folded(call.customer.name)
-    links = (
-        SubjectAddress.objects.filter(address_id__in=ids, subject__kind=SubjectKind.CUSTOMER)
-        .select_related("subject")
-        .order_by("-id")[:_CANDIDATES]
-    )
     by_subject: dict[UUID, set[int]] = {}
-    for link in links:
-        if _folded(link.subject.name) == name:
-            by_subject.setdefault(link.subject_id, set()).add(link.address_id)
+    for subject_id, address_id, known_as in people_at(ids, limit=_CANDIDATES):
+        if _folded(known_as) == name:
+            by_subject.setdefault(subject_id, set()).add(address_id)
     if by_subject:
         found.subject_id = max(by_subject, key=lambda pk: len(by_subject[pk]))
         found.linked = by_subject[found.subject_id]
@@ -287,10 +248,10 @@ def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
-def _consent_draft(call: _Call, wanted: _Wanted, address: Any) -> Draft | None:
+def _consent_draft(call: _Call, wanted: _Wanted, address: AddressRow) -> Draft | None:
     """The ledger row this contact asks for, or None when the ledger says it already."""
     stated = call.customer.consents.get(wanted.channel)
-    state = address.state_now
+    state = address.state
     if state == "granted" and address.state_until and address.state_until <= call.at:
         state = "expired"
     is_refused = address.is_stopped or state in ("withdrawn", "denied")
@@ -312,16 +273,18 @@ def _consent_draft(call: _Call, wanted: _Wanted, address: Any) -> Draft | None:
     return _draft(call, address, wanted, ConsentAction.GRANTED, "contact given with the order")
 
 
-def _ruling(call: _Call, wanted: _Wanted, address: Any) -> Ruling:
+def _ruling(call: _Call, wanted: _Wanted, address: AddressRow) -> Ruling:
     """What order updates to this address need, as ``decide`` will ask for it."""
     countries = (wanted.normalized.region, call.jurisdiction, address.sender_country)
     packs = selectors.active_packs(call.at)
     return packs.ruling(countries, wanted.channel, Purpose.ORDER_UPDATES)
 
 
-def _draft(call: _Call, address: Any, wanted: _Wanted, action: ConsentAction, how: str) -> Draft:
+def _draft(
+    call: _Call, address: AddressRow, wanted: _Wanted, action: ConsentAction, how: str
+) -> Draft:
     return Draft(
-        target=target_of(address),
+        target=address.target,
         action=action,
         purpose=Purpose.ORDER_UPDATES,
         source="checkout",
@@ -351,9 +314,9 @@ def _write(call: _Call, wanted: list[_Wanted], found: _Found) -> None:
     subject_id = fresh.subject_id or _new_subject(call).pk
     SubjectAddress.objects.bulk_create(
         (
-            SubjectAddress(subject_id=subject_id, address_id=address.pk)
+            SubjectAddress(subject_id=subject_id, address_id=address.id)
             for address in fresh.addresses.values()
-            if address.pk not in fresh.linked
+            if address.id not in fresh.linked
         ),
         ignore_conflicts=True,
     )

@@ -156,8 +156,11 @@ def derive(facts: Iterable[LedgerFact]) -> Derived:
     annulled = _annulled(listed)
     folds: dict[tuple[int, str], _Fold] = {}
     for fact in listed:
-        if fact.id not in annulled:
-            folds.setdefault((fact.generation, fact.channel), _Fold()).apply(fact)
+        fold = folds.setdefault((fact.generation, fact.channel), _Fold())
+        if fact.id in annulled:
+            fold.mentioned.add(fact.purpose)
+        else:
+            fold.apply(fact)
     derived = Derived()
     for (generation, channel), fold in folds.items():
         for purpose, state in fold.states.items():
@@ -214,6 +217,8 @@ class _Fold:
         #: scope -> (reason, source of the suppressing event) -> the row it would make alone
         self._holds: dict[str, dict[tuple[str, str], DerivedSuppression]] = {}
         self.carrier_blocked = False
+        #: purposes of rows taken back: a stop said while they stood refuses them all the same
+        self.mentioned: set[str] = set()
 
     @property
     def suppressions(self) -> dict[str, DerivedSuppression]:
@@ -281,7 +286,7 @@ class _Fold:
             return
         self._suppress(fact)
         if fact.scope in CHANNEL_WIDE:
-            for purpose in list(self.states):
+            for purpose in self.mentioned | set(self.states):
                 self._refuse_purpose(purpose, refusal)
 
     def _refuse_purpose(self, purpose: str, refusal: DerivedState) -> None:

@@ -58,9 +58,10 @@ class HttpRequest:
     """One request, complete: what ``show_request`` prints and what http.py sends, unchanged."""
 
     method: str
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    # a chat webhook's URL is a credential, and a body is somebody's message: neither is ever shown
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
     #: the URL was typed by a person: http.py refuses private addresses
     untrusted_url: bool = False
 
@@ -139,7 +140,7 @@ class HttpResponse:
             seconds = float(raw)
         except ValueError:
             return None
-        if seconds != seconds or seconds < 0:  # noqa: PLR0124 - NaN is not equal to itself
+        if seconds != seconds or seconds < 0:
             return None
         return min(seconds, longest_s)
 
@@ -228,13 +229,13 @@ class Message:
 
     attempt_id: str
     channel: Channel
-    to: str
-    text: str
+    to: str = field(repr=False)
+    text: str = field(repr=False)
     event_kind: str = "status_changed"
     milestone: str = ""
     purpose: str = "order_updates"
-    subject: str = ""
-    html: str = ""
+    subject: str = field(default="", repr=False)
+    html: str = field(default="", repr=False)
     #: seconds for which the message is still worth having; passed to vendors that can expire
     valid_for_s: int = 1800
     language: str = "en"

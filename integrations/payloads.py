@@ -131,7 +131,7 @@ def number(value: Any, default: float = 1) -> int | float:
     """A quantity above zero from a number or a decimal string, whole where it is whole."""
     try:
         found = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return default
     if not 0 < found < 1_000_000:
         return default

@@ -12,6 +12,7 @@ from integrations.contracts import Provider, Source
 PROVIDERS: Mapping[str, str] = {
     "console": "integrations.providers.console.Console",
     "mailgun": "integrations.providers.mailgun.Mailgun",
+    "partner_webhook": "integrations.providers.partner_webhook.PartnerWebhook",
     "slack": "integrations.providers.slack.Slack",
     "twilio": "integrations.providers.twilio.Twilio",
 }

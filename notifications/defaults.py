@@ -66,6 +66,10 @@ ROUTES: list[dict[str, Any]] = [
             "order_delayed",
             "order_delayed:overdue",
             "order_delayed:stalled",
+            "status_changed:recalled",
+            "status_changed:after_sale",
+            "status_changed:conflict",
+            "status_changed:courier_failed",
             "order_edited",
             "order_split",
             "held",
@@ -195,8 +199,7 @@ TEXTS: dict[tuple[str, str, str], dict[str, str]] = {
     ("order_delayed", "staff", ""): {
         "en": "#{{ order.number }} is late"
         "{% if event.late_min > 0 %} by {{ event.late_min }} min{% endif %}"
-        "{% if order.eta_time != '' %}, now about {{ order.eta_time }}{% endif %}. "
-        "The guest was told.",
+        "{% if order.eta_time != '' %}, now about {{ order.eta_time }}{% endif %}.",
     },
     ("order_delayed:overdue", "staff", ""): {
         "en": "#{{ order.number }} is overdue and nobody gave a new time. Set one on the order "
@@ -206,6 +209,20 @@ TEXTS: dict[tuple[str, str, str], dict[str, str]] = {
         "en": "#{{ order.number }} has been {{ order.state_label }} for longer than usual. "
         "Please check.",
     },
+    ("status_changed:recalled", "staff", ""): {
+        "en": "#{{ order.number }} was called ready and is {{ order.state_label }} again. The "
+        "guest still believes it is ready."
+    },
+    ("status_changed:after_sale", "staff", ""): {
+        "en": "#{{ order.number }} was cancelled or refunded after it was handed over."
+    },
+    ("status_changed:conflict", "staff", ""): {
+        "en": "#{{ order.number }}: the sources disagree about how it ended. Settle it on the "
+        "board."
+    },
+    ("status_changed:courier_failed", "staff", ""): {
+        "en": "#{{ order.number }}: the courier could not deliver. A new one is needed."
+    },
     ("order_edited", "staff", ""): {"en": "#{{ order.number }} changed: {{ event.change }}"},
     ("order_split", "staff", ""): {
         "en": "#{{ order.number }} now has {{ parts.total }} parts: {{ event.change }}"
@@ -213,7 +230,10 @@ TEXTS: dict[tuple[str, str, str], dict[str, str]] = {
     ("part_status_changed", "staff", ""): {
         "en": "#{{ order.number }}: {{ parts.ready }} of {{ parts.total }} parts ready"
     },
-    ("held", "staff", ""): {"en": "#{{ order.number }} needs a look before the guest is told"},
+    ("held", "staff", ""): {
+        "en": "#{{ order.number }}: a source says {{ event.milestone }}; the guest was not told. "
+        "Please check it on the board."
+    },
     ("alarm", "staff", ""): {"en": "Attention: {{ event.also }}"},
 }
 

@@ -13,7 +13,7 @@ from orders.history import History
 from orders.lifecycle import EventDraft, diff_events
 from orders.models import InboundCall, Location, Observation, Order, SourceAccount
 from orders.projection import Projection, project
-from orders.selectors import House
+from orders.selectors import MANUAL, House
 
 
 @dataclass(slots=True)
@@ -54,13 +54,16 @@ def compute_change(
     placed_at = _placed_at(order, new, (*said, *fresh), now)
     drafts: list[EventDraft] = []
     if fresh:
+        trigger = _trigger(fresh, new)
+        # a manager who presses "delivered" knows who drove
+        is_known = trigger.source == MANUAL
         drafts = diff_events(
             old,
             new,
             recorded=history.recorded,
-            trigger=_trigger(fresh, new),
+            trigger=trigger,
             now=now,
-            own_drivers=order.location.has_own_drivers if order.location else False,
+            own_drivers=is_known or (order.location is not None and order.location.has_own_drivers),
         )
     watch = eta.assess(new, rows.watch_state(order), rules_of(order.location, now), now, placed_at)
     drafts = _unrecorded([*drafts, *watch.drafts], history.recorded)

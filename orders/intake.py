@@ -66,8 +66,11 @@ def apply_update(
             return news.end(Applied(None, (), "parked", "waiting for the order it belongs to"))
         location = _location(news)
         if location is None:
-            named = f"'{update.location_id}'" if update.location_id else "none"
-            cause = f"unknown location: the update names {named} and the account has no default"
+            cause = (
+                f"unknown location '{update.location_id}': add this id to a location"
+                if update.location_id
+                else "the update names no location and the account has no default"
+            )
             return news.end(Applied(None, (), "quarantined", cause))
         order = Order(restaurant=news.home.restaurant, location=location)
         return _absorb(news, order, found.unknown)
@@ -80,15 +83,20 @@ def _find(news: News) -> aliases.Found:
 
 
 def _location(news: News) -> Location | None:
-    """Where an update belongs that names a location, else the account's own; None = unknown."""
+    """The location an update names, or the account's own when it names none; None = unknown.
+
+    A name nobody knows may be another kitchen's order: it falls back only while the account's
+    own location has no names at all, as in a restaurant that has just connected its first till.
+    """
+    own = news.home.locations.get(news.account.location_id or 0)
     if name := news.update.location_id:
         known = news.home.location_named(name)
         if known is None:
             news.home = fresh_house(news.account.restaurant_id)
             known = news.home.location_named(name)
-        if known is not None:
+        if known is not None or own is None or own.external_ids:
             return known
-    return news.home.locations.get(news.account.location_id or 0)
+    return own
 
 
 def _absorb(news: News, order: Order, unknown: Sequence[aliases.Name]) -> Applied:

@@ -16,7 +16,7 @@ from integrations import canonical
 from integrations.contracts import ordering_key
 from integrations.errors import PayloadMalformed
 from orders import intake, selectors
-from orders.api_problems import Problem
+from orders.api_problems import Problem, invalid_at
 from orders.models import InboundCall, Location, Order, OrderAlias, Restaurant, SourceAccount
 from orders.models.source import AccountMode
 from orders.states import is_live
@@ -108,6 +108,8 @@ def submit_update(
         raise Problem("update-not-applied", str(error)) from error
     applied = intake.apply_update(account=account, update=news, call=call, received_at=received_at)
     if applied.order_id is None:
+        if applied.cause.startswith("unknown location"):
+            raise invalid_at(["location", "id"], applied.cause, "unknown")
         raise Problem("update-not-applied", applied.cause or applied.outcome)
     warnings = tuple(applied.cause.split("; ")) if applied.cause else ()
     return Submitted(applied.order_id, warnings)

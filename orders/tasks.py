@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from orders import calls, follow_ups, intake, parking
+from orders import calls, follow_ups, idempotency, intake, parking
 
 QUEUE = "default"
 
@@ -32,3 +32,9 @@ def watch_estimates(**_: object) -> int:
 def drop_parked_updates(**_: object) -> int:
     """Give up courier news that found no order."""
     return parking.drop_parked(now=timezone.now())
+
+
+@shared_task(name="orders.forget_answers", queue=QUEUE, acks_late=True)
+def forget_answers(**_: object) -> int:
+    """Drop stored API answers that nobody may replay any more."""
+    return idempotency.delete_expired_calls(now=timezone.now())

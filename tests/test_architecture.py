@@ -167,7 +167,8 @@ def test_every_adapter_module_belongs_to_a_registered_key(kind: str, table: dict
 
 
 def test_no_file_is_too_long() -> None:
-    paths = [*modules(with_migrations=False), *(ROOT / "tests").rglob("*.py"), ROOT / "manage.py"]
+    # tests are tables more often than not: their length is the number of cases
+    paths = [*modules(with_migrations=False), ROOT / "manage.py"]
     lengths = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in paths}
     too_long = {name for name, lines in lengths.items() if lines > LONGEST_FILE}
     assert sorted(too_long - LONG_FILES.keys()) == []

@@ -154,7 +154,7 @@ def unfinished(stage: Stage) -> int:
         .values_list("state")
         .annotate(rows=Count("id"))
     )
-    moving = sum(states.pop(state, 0) for state in ("queued", "claimed", "sending"))
+    moving: int = sum(states.pop(state, 0) for state in ("queued", "claimed", "sending"))
     if states:
         raise RuntimeError(f"deliveries ended as {states}: the figures would mean nothing")
     return moving

@@ -33,14 +33,12 @@ class SourceAccount(models.Model):
     restaurant = models.ForeignKey(
         Restaurant, on_delete=models.CASCADE, related_name="source_accounts"
     )
-    #: where orders go whose update names no known location; null = quarantine those
+    #: where orders go whose update names no location (or any, while this location has no names)
     location = models.ForeignKey(Location, null=True, blank=True, on_delete=models.SET_NULL)
     source = models.CharField(max_length=40, choices=source_choices)
     name = models.CharField(max_length=80)
     token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
-    mode = models.CharField(
-        max_length=8, choices=AccountMode.choices, default=AccountMode.SANDBOX
-    )
+    mode = models.CharField(max_length=8, choices=AccountMode.choices, default=AccountMode.SANDBOX)
     enabled = models.BooleanField(default=True)
     settings = EncryptedJSONField(default=dict)
     #: overrides Source.priority per track, {"kitchen": 40}

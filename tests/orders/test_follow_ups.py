@@ -258,7 +258,7 @@ def test_a_cancelled_uber_order_is_cancelled_before_it_was_read(
     db: None, sandbox: SandboxServer
 ) -> None:
     restaurant = make_restaurant()
-    location = make_location(restaurant)
+    location = make_location(restaurant, external_ids=[])
     account = make_source_account(
         restaurant, source="uber_eats", location=location, settings={"direct_signing_key": "k"}
     )

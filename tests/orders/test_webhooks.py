@@ -159,6 +159,20 @@ def test_an_unknown_location_waits_for_a_manager(till: Till) -> None:
 
 
 def test_a_default_location_takes_what_names_none(till: Till) -> None:
+    till.post(state="ready")
+    assert till.order().location == till.location
+
+
+def test_a_location_nobody_knows_is_kept_for_a_manager(till: Till) -> None:
+    till.post(state="ready", location={"id": "L9"})
+    assert not Order.objects.exists()
+    call = till.call()
+    assert (call.state, "unknown location 'L9'" in call.cause) == ("quarantined", True)
+
+
+def test_a_location_without_names_takes_every_name(till: Till) -> None:
+    till.location.external_ids = []
+    till.location.save()
     till.post(state="ready", location={"id": "L9"})
     assert till.order().location == till.location
 

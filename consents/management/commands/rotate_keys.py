@@ -85,7 +85,8 @@ def _next_rows(
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [batch] if last is None else [last, batch])
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def _rotated(tokens: list[Any], newest: Fernet) -> tuple[list[bytes | None] | None, int]:

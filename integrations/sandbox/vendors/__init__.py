@@ -5,9 +5,18 @@ from __future__ import annotations
 from integrations.sandbox.vendors.base import SandboxVendor
 from integrations.sandbox.vendors.cloudevents import CloudEvents
 from integrations.sandbox.vendors.mailgun import Mailgun
+from integrations.sandbox.vendors.partner_webhook import PartnerWebhook
 from integrations.sandbox.vendors.slack import Slack
 from integrations.sandbox.vendors.square import Square
 from integrations.sandbox.vendors.twilio import Twilio
 from integrations.sandbox.vendors.uber_eats import UberEats
 
-VENDORS: tuple[type[SandboxVendor], ...] = (Twilio, Mailgun, Slack, Square, UberEats, CloudEvents)
+VENDORS: tuple[type[SandboxVendor], ...] = (
+    Twilio,
+    Mailgun,
+    Slack,
+    Square,
+    UberEats,
+    CloudEvents,
+    PartnerWebhook,
+)

@@ -1,0 +1,91 @@
+"""What Meta's messaging products share: the URL challenge, the signature, the error envelope.
+
+Pages: developers.facebook.com/docs/graph-api/webhooks/getting-started and guides/error-handling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from integrations.contracts import HttpResponse, InboundCall, Reply200
+from integrations.errors import SignatureInvalid
+from integrations.payloads import inner, load_object, objects
+from integrations.signatures import hmac_hex, is_same, require_hmac
+
+BASE_URL = "https://graph.facebook.com"
+#: the Graph version we were written against; a setting of every account
+VERSION = "v26.0"
+_HEADER = "X-Hub-Signature-256"
+
+
+class GraphError(NamedTuple):
+    """The error of an answer; zeros where it carries none."""
+
+    code: int = 0
+    subcode: int = 0
+
+    @property
+    def text(self) -> str:
+        """ "131056", "10/2018278" or "" for no error."""
+        if not self.code and not self.subcode:
+            return ""
+        return f"{self.code}/{self.subcode}" if self.subcode else str(self.code)
+
+
+def error_of(response: HttpResponse) -> GraphError | None:
+    """The error envelope of an answer; None when there is none."""
+    found = response.json_object().get("error")
+    if not isinstance(found, dict):
+        return None
+    return GraphError(whole(found.get("code")), whole(found.get("error_subcode")))
+
+
+def whole(value: object) -> int:
+    """``value`` as a number; 0 for anything that is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def answer_challenge(call: InboundCall, verify_token: str) -> Reply200 | None:
+    """The answer to Meta's URL test: the challenge for our token, else 403; None for a POST."""
+    if call.method != "GET" or "hub.mode" not in call.query:
+        return None
+    given = call.query.get("hub.verify_token", "")
+    if call.query["hub.mode"] != "subscribe" or not verify_token:
+        return Reply200(status=403)
+    if not is_same(given, verify_token):
+        return Reply200(status=403)
+    return Reply200(body=call.query.get("hub.challenge", "").encode())
+
+
+def verified(call: InboundCall, app_secret: str, kind: str) -> Iterator[Mapping[str, Any]]:
+    """The entries of a signed call about ``kind``; none for another object.
+
+    Raises SignatureInvalid or PayloadMalformed. The signature covers the bytes as sent, with
+    their escapes: JSON that was parsed and written again would not fit.
+    """
+    given = call.headers.get(_HEADER.lower(), "")
+    name, _, digest = given.partition("=")
+    if given and name != "sha256":
+        raise SignatureInvalid(f"{_HEADER} does not start with sha256=")
+    require_hmac(
+        header=_HEADER, given=digest, secrets=[app_secret], message=call.body, encode=hmac_hex
+    )
+    payload = load_object(call.body)
+    return iter(objects(payload.get("entry")) if payload.get("object") == kind else [])
+
+
+def changes(entry: Mapping[str, Any], field: str) -> Iterator[dict[str, Any]]:
+    """The values of an entry's changes of one field."""
+    for change in objects(entry.get("changes")):
+        if change.get("field") == field:
+            yield inner(change, "value")
+
+
+def moment(value: object, *, per_second: int = 1) -> datetime | None:
+    """A Unix time, as a number or digits; None for anything else."""
+    try:
+        return datetime.fromtimestamp(int(str(value)) / per_second, tz=UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
