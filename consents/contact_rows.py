@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -64,7 +65,7 @@ def current_rows(
 ) -> dict[str, AddressRow]:
     """channel -> the row in force at ``at`` among (channel, hash) pairs. One query."""
     pairs = list(filed)
-    values = {
+    values: dict[str, Any] = {
         "group": sender_group_id,
         "channels": [channel for channel, _ in pairs],
         "hashes": [digest for _, digest in pairs],

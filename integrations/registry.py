@@ -15,6 +15,7 @@ PROVIDERS: Mapping[str, str] = {
     "partner_webhook": "integrations.providers.partner_webhook.PartnerWebhook",
     "slack": "integrations.providers.slack.Slack",
     "twilio": "integrations.providers.twilio.Twilio",
+    "whatsapp": "integrations.providers.whatsapp.WhatsApp",
 }
 
 SOURCES: Mapping[str, str] = {
@@ -22,6 +23,7 @@ SOURCES: Mapping[str, str] = {
     "rest": "integrations.sources.rest.Rest",
     "square": "integrations.sources.square.Square",
     "uber_eats": "integrations.sources.uber_eats.UberEats",
+    "woocommerce": "integrations.sources.woocommerce.WooCommerce",
 }
 
 

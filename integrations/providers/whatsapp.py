@@ -34,7 +34,6 @@ from integrations.providers.whatsapp_codes import (
     CONFIGURATION,
     FAULTS,
     STOPPED_MARKETING,
-    TEMPLATE,
     error_word,
 )
 
@@ -72,7 +71,10 @@ class WhatsApp(Provider):
         Setting("access_token", label="Access token", secret=True, help="of a system user"),
         Setting("app_secret", label="App secret", secret=True, help="verifies webhooks"),
         Setting(
-            "verify_token", label="Verify token", secret=True, help="you choose it; Meta asks for it"
+            "verify_token",
+            label="Verify token",
+            secret=True,
+            help="you choose it; Meta asks for it",
         ),
         Setting(
             "template_variables",
@@ -133,7 +135,7 @@ class WhatsApp(Provider):
         error = meta_graph.error_of(response)
         if error is not None and error.text:
             self._raise_for_code(error.code, message, response)
-        self.raise_for_status(response, vendor_code=error.text if error else "")
+        self.raise_for_status(response, vendor_code=str(error.code) if error and error.code else "")
         answer = response.json_object()
         sent = next(iter(objects(answer.get("messages"))), {})
         if error is not None or not text(sent.get("id")):
@@ -223,10 +225,7 @@ class WhatsApp(Provider):
         vendor_code = str(code)
         if code in CONFIGURATION:
             raise ConfigurationError(
-                self.key,
-                f"WhatsApp refused: code {code}",
-                vendor_code=vendor_code,
-                endpoint_only=code in TEMPLATE,
+                self.key, f"WhatsApp refused: code {code}", vendor_code=vendor_code
             )
         fault = FAULTS.get(code)
         if fault is None:

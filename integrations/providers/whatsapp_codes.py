@@ -18,13 +18,10 @@ from integrations.errors import (
 
 #: the recipient stopped marketing; order updates stay allowed
 STOPPED_MARKETING = 131050
-#: templates that are missing, paused or disabled: the account works, this template does not
-TEMPLATE = frozenset({132001, 132007, 132015, 132016})
 CONFIGURATION = (
     frozenset({0, 3, 10, 33, 190, 368, 130497, 131005, 131030, 131031, 131037, 131042, 131045})
     | frozenset({131048, 131064, 133010})
     | frozenset(range(200, 300))
-    | TEMPLATE
 )
 
 
@@ -50,6 +47,8 @@ FAULTS: Mapping[int, Fault] = {
     131062: _CONTENT,
     STOPPED_MARKETING: _CONTENT,
     **dict.fromkeys(_DAMAGED, _CONTENT),
+    # a template that is missing, paused or disabled: the account works, this template does not
+    **dict.fromkeys((132001, 132007, 132015, 132016), _CONTENT),
 }
 
 

@@ -10,6 +10,8 @@ from integrations.sandbox.vendors.slack import Slack
 from integrations.sandbox.vendors.square import Square
 from integrations.sandbox.vendors.twilio import Twilio
 from integrations.sandbox.vendors.uber_eats import UberEats
+from integrations.sandbox.vendors.whatsapp import WhatsApp
+from integrations.sandbox.vendors.woocommerce import WooCommerce
 
 VENDORS: tuple[type[SandboxVendor], ...] = (
     Twilio,
@@ -19,4 +21,6 @@ VENDORS: tuple[type[SandboxVendor], ...] = (
     UberEats,
     CloudEvents,
     PartnerWebhook,
+    WooCommerce,
+    WhatsApp,
 )

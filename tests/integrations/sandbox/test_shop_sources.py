@@ -1,0 +1,110 @@
+"""The stand-ins of shops and ordering sites, read by our own adapters over real HTTP."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from integrations.contracts import OrderUpdate, Source
+from integrations.errors import SignatureInvalid
+from integrations.sources.woocommerce import WooCommerce
+from tests.integrations.sandbox.calls import Client, Receiver, login
+from tests.integrations.sources.payload_files import body_of
+
+WOO = {
+    "site_url": "https://shop.example.com",
+    "webhook_secret": "woo-secret",
+    "consumer_key": "ck_1",
+    "consumer_secret": "cs_1",
+}
+WOO_ORDERS = "/woocommerce/wp-json/wc/v3/orders"
+NOW = datetime(2026, 3, 14, 18, 5, tzinfo=UTC)
+
+
+def read(source: Source, receiver: Receiver) -> OrderUpdate:
+    """The next call as our adapter sees it: verified, read, one update first."""
+    call = receiver.next().as_call()
+    source.verify(call)
+    update = source.parse(call)[0]
+    assert isinstance(update, OrderUpdate)
+    return update
+
+
+def emit(client: Client, vendor: str, **wanted: Any) -> None:
+    assert client.control("POST", "emit", {"vendor": vendor, **wanted})["status"] == 200
+
+
+# --- woocommerce -------------------------------------------------------------------------------
+
+
+def plant_woo(client: Client, number: str = "727", **changes: Any) -> dict[str, Any]:
+    order: dict[str, Any] = body_of("woocommerce", "order_created_processing")
+    order |= {"id": int(number), **changes}
+    client.control("PUT", f"woocommerce/orders/{number}", order)
+    return order
+
+
+def test_our_woocommerce_source_reads_emitted_orders(client: Client, receiver: Receiver) -> None:
+    client.register("woocommerce", WOO)
+    plant_woo(client, billing={"first_name": "Zoë", "email": "zoe@example.com"})
+    emit(client, "woocommerce", order_id="727", type="order.created")
+    call = receiver.next().as_call()
+    source = WooCommerce(WOO, base_url=f"{client.url}/woocommerce")
+    source.verify(call)
+    with pytest.raises(SignatureInvalid):
+        WooCommerce({**WOO, "webhook_secret": "other"}).verify(call)
+    (update,) = source.parse(call)
+    assert isinstance(update, OrderUpdate)
+    assert update.observations[0].state == "accepted"
+    assert update.customer is not None
+    assert update.customer.name == "Zoë"
+
+
+def test_a_deleted_woocommerce_order_comes_as_its_id(client: Client, receiver: Receiver) -> None:
+    client.register("woocommerce", WOO)
+    plant_woo(client)
+    emit(client, "woocommerce", order_id="727", type="order.deleted")
+    received = receiver.next()
+    assert received.json == {"id": 727}
+    (update,) = WooCommerce(WOO).parse(received.as_call())
+    assert isinstance(update, OrderUpdate)
+    assert update.observations[0].state is None
+
+
+def test_woocommerce_pings_before_it_sends(client: Client, receiver: Receiver) -> None:
+    client.register("woocommerce", WOO)
+    assert client.control("POST", "woocommerce/ping") == {"status": 200, "active": True}
+    ping = receiver.next()
+    assert ping.form == {"webhook_id": "5"}
+    assert "x-wc-webhook-signature" not in ping.headers
+    reply = WooCommerce(WOO).handshake(ping.as_call())
+    assert reply is not None
+    assert reply.status == 200
+    receiver.statuses = [202]
+    assert client.control("POST", "woocommerce/ping") == {"status": 202, "active": False}
+
+
+def test_woocommerce_lists_what_changed(client: Client) -> None:
+    client.register("woocommerce", WOO)
+    plant_woo(client, "1", date_modified_gmt="2026-03-14T17:00:00")
+    plant_woo(client, "2", date_modified_gmt="2026-03-14T18:00:01")
+    source = WooCommerce(WOO, base_url=f"{client.url}/woocommerce")
+    request = source.poll(datetime(2026, 3, 14, 18, tzinfo=UTC))
+    assert request is not None
+    polled = source.parse_poll(client.send(request), NOW)
+    assert [update.order_id for update in polled] == ["2"]
+
+
+def test_woocommerce_checks_keys_and_ids(client: Client) -> None:
+    client.register("woocommerce", WOO)
+    order = plant_woo(client)
+    assert client.get(f"{WOO_ORDERS}/727", **login("ck_1", "cs_1")).json_object() == order
+    refused = client.get(f"{WOO_ORDERS}/727", **login("ck_1", "no"))
+    assert (refused.status, refused.json_object()["code"]) == (401, "woocommerce_rest_cannot_view")
+    assert client.get(f"{WOO_ORDERS}/9", **login("ck_1", "cs_1")).status == 404
+    query = f"{WOO_ORDERS}?modified_after=2026-03-14T18:00:00"
+    assert client.get(query, **login("ck_1", "cs_1")).status == 400
+    never = {"vendor": "woocommerce", "order_id": "9"}
+    assert client.try_control("POST", "emit", never).status == 400
