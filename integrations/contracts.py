@@ -254,6 +254,8 @@ class Message:
     thread_key: str = ""
     #: vendor id of an earlier message of this thread that may be edited in place
     replaces_vendor_id: str = ""
+    #: the same for every try of one delivery: what a vendor that drops repetitions dedupes by
+    delivery_key: str = ""
     urgent: bool = False
 
 
@@ -375,6 +377,10 @@ class Provider:
     def handshake(self, call: InboundCall) -> Reply200 | None:
         """Answer a vendor that tests the URL with a challenge; None = not a challenge."""
         return None
+
+    def answer(self, call: InboundCall) -> Reply200:
+        """What the vendor wants to hear for a verified, stored call (default: 200, empty)."""
+        return Reply200()
 
     def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:
         """The classes every HTTP vendor shares; call it after the vendor's own codes."""

@@ -13,6 +13,8 @@ PROVIDERS: Mapping[str, str] = {
     "console": "integrations.providers.console.Console",
     "mailgun": "integrations.providers.mailgun.Mailgun",
     "partner_webhook": "integrations.providers.partner_webhook.PartnerWebhook",
+    "plivo": "integrations.providers.plivo.Plivo",
+    "pusher": "integrations.providers.pusher.Pusher",
     "slack": "integrations.providers.slack.Slack",
     "twilio": "integrations.providers.twilio.Twilio",
     "whatsapp": "integrations.providers.whatsapp.WhatsApp",
@@ -20,6 +22,7 @@ PROVIDERS: Mapping[str, str] = {
 
 SOURCES: Mapping[str, str] = {
     "cloudevents": "integrations.sources.cloudevents.CloudEvents",
+    "olo": "integrations.sources.olo.Olo",
     "rest": "integrations.sources.rest.Rest",
     "square": "integrations.sources.square.Square",
     "uber_eats": "integrations.sources.uber_eats.UberEats",

@@ -122,6 +122,7 @@ def message(
         links={name: url for name, url in values["links"].items() if url},
         callback_url=f"{webhook_url(account.token)}?a={attempt_id}",
         thread_key=f"order-{row.order_public_id}" if row.order_public_id else "",
+        delivery_key=str(row.id),
         urgent=row.is_urgent,
     )
     return made, template

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -24,6 +24,7 @@ from notifications import claims, compose, outcomes
 from notifications.claims import Row
 from notifications.flight import Flight, Job
 from notifications.models import Delivery, DeliveryState, ProviderAccount
+from notifications.outbox import ring, ring_later
 from notifications.planning import consent_facts
 from notifications.rendering import TemplateInvalid
 from notifications.selectors import (
@@ -116,6 +117,7 @@ def _next_batch(account: AccountView) -> tuple[list[Job], int]:
             account_id=account.id, rate_per_s=account.rate_per_s, wanted=wanted, now=now
         )
     if wanted < 1:
+        ring_later(account.id, seconds=1.0 / account.rate_per_s)
         return [], 0
     ids = claims.claim(
         account_id=account.id, limit=wanted, now=now, lease_s=settings.DISPATCH_LEASE_S
@@ -151,15 +153,29 @@ def _compose(
             )
         except (compose.NoWords, TemplateInvalid) as error:
             ended.append((row.id, DeliveryState.FAILED, "template_error"))
-            logger.error(
-                "notification.template_error",
-                extra={"notification_id": str(row.notification_id), "why": str(error)},
-            )
+            _blame_words(row, account, str(error), now)
             continue
         versions[row.id] = template.version_id
         jobs.append(Job(row, message, provider))
     claims.end_claimed(ended, now)
     return jobs, versions
+
+
+def _blame_words(row: Row, account: AccountView, why: str, now: datetime) -> None:
+    """Words that cannot be rendered or that the vendor refused: their owner must change them."""
+    from notifications import routing, steps
+
+    trigger = routing.trigger_of(row.kind, row.milestone)
+    logger.error(
+        "message.words_refused", extra={"notification_id": str(row.notification_id), "why": why}
+    )
+    if row.kind != "alarm":
+        steps.raise_alarm(
+            restaurant_id=account.restaurant_id,
+            key=f"words:{trigger}:{row.channel}",
+            detail=f"the message for {trigger} by {row.channel} could not be sent: {why}",
+            now=now,
+        )
 
 
 def _flip(
@@ -242,8 +258,8 @@ def _record(account: AccountView, landed: Sequence[Job]) -> bool:
     claims.record(after.recorded, now)
     outcomes.settle_account(account, after, now)
     outcomes.settle_addresses(opted_out=after.opted_out, unreachable=after.unreachable, now=now)
-    for delivery_id, why in after.rejected:
-        logger.error("message.rejected", extra={"delivery_id": delivery_id, "why": why})
+    for row, why in after.rejected:
+        _blame_words(row, account, why, now)
     if after.next_step:
         steps.go_on(delivery_ids=after.next_step, now=now)
     if after.config_error is not None:
@@ -277,8 +293,6 @@ def hand_over(account: AccountView, now: datetime) -> int:
 
     Without another one they stay queued until the manager mends the account or they expire.
     """
-    from notifications.outbox import ring
-
     if account.account_is_address:
         return 0
     config = restaurant_config(account.restaurant_id)
@@ -310,8 +324,3 @@ def send_directly(account: AccountView, message: Message) -> Accepted:
         last_accepted_at=datetime.now(UTC),
     )  # fmt: skip
     return accepted
-
-
-def lease() -> timedelta:
-    """How long a claimed row belongs to its worker."""
-    return timedelta(seconds=settings.DISPATCH_LEASE_S)

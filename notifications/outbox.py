@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,7 +12,6 @@ from uuid import UUID, uuid4
 from django.db import connection, transaction
 
 from notifications.models import Delivery, DeliveryState, Notification
-from notifications.models.delivery import UNSENT
 
 if TYPE_CHECKING:
     from notifications.plans import PlannedNotification
@@ -202,6 +202,11 @@ def ring(account_ids: Iterable[int]) -> None:
             return
 
 
-def unsent_states() -> tuple[str, ...]:
-    """States in which nothing has left yet."""
-    return tuple(str(state) for state in UNSENT)
+def ring_later(account_id: int, *, seconds: float) -> None:
+    """Ask a worker to look again soon: the rate budget was empty. The sweep is the safety net."""
+    from kombu.exceptions import OperationalError
+
+    from notifications.tasks import dispatch
+
+    with suppress(OperationalError, OSError):
+        dispatch.apply_async(kwargs={"account_id": account_id}, countdown=seconds, retry=False)

@@ -24,7 +24,7 @@ from integrations.errors import (
     RecipientUnreachable,
     TransientError,
 )
-from notifications.claims import Recorded
+from notifications.claims import Recorded, Row
 from notifications.flight import Job
 from notifications.models import DeliveryState, ProviderAccount
 from notifications.selectors import AccountView, clear_caches
@@ -50,7 +50,7 @@ class Aftermath:
     config_error: ConfigurationError | None = None
     opted_out: list[int] = field(default_factory=list)
     unreachable: list[int] = field(default_factory=list)
-    rejected: list[tuple[int, str]] = field(default_factory=list)
+    rejected: list[tuple[Row, str]] = field(default_factory=list)
 
 
 def read(jobs: Sequence[Job], now: datetime) -> Aftermath:
@@ -103,8 +103,10 @@ def _classify(
     job: Job, error: IntegrationError, made: Recorded, now: datetime, after: Aftermath
 ) -> None:
     row = job.row
-    if isinstance(error, TransientError):
-        after.transient += 1
+    # a vendor that drops a repeated key makes an unknown outcome safe to repeat
+    is_repeatable = isinstance(error, OutcomeUnknown) and job.provider.capabilities.idempotency_key
+    if isinstance(error, TransientError) or is_repeatable:
+        after.transient += isinstance(error, TransientError)
         due_at = retry_at(error, tries=row.tries + 1, now=now)
         if due_at is not None and due_at < row.expires_at:
             made.state, made.reason, made.due_at = DeliveryState.QUEUED, error.code, due_at
@@ -121,11 +123,11 @@ def _classify(
         elif isinstance(error, RecipientUnreachable):
             after.unreachable.append(row.id)
         elif isinstance(error, MessageRejected):
-            after.rejected.append((row.id, str(error)))
+            after.rejected.append((row, str(error)))
     after.next_step.append(row.id)
 
 
-def retry_at(error: TransientError, *, tries: int, now: datetime) -> datetime | None:
+def retry_at(error: IntegrationError, *, tries: int, now: datetime) -> datetime | None:
     """When to try again after ``tries`` tries; None = enough. Honours Retry-After, adds jitter."""
     if tries > len(BACKOFF_S):
         return None

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection
 
-from notifications import outbox, receipts, routing, steps
+from notifications import lookups, outbox, receipts, routing, steps
 from notifications.models import Delivery, DeliveryState, Heartbeat
 
 logger = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ def sweep(now: datetime) -> dict[str, int]:
         "expired": expire_unsent(now),
         "matched": receipts.match_late_receipts(now),
         "waiting": steps.activate_waiting(now),
+        "found": lookups.resolve_unknown(now),
         "resent": resend_unknown(now),
         "rung": ring_due(now),
     }

@@ -12,7 +12,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from integrations.contracts import InboundCall
+from integrations.contracts import InboundCall, Reply200
 from integrations.errors import ConfigurationError, EventIgnored, PayloadMalformed, SignatureInvalid
 from notifications import receipts, replies
 from notifications.selectors import AccountView, account_by_token, provider_for, webhook_url
@@ -51,12 +51,7 @@ class ProviderWebhook(View):
             provider = provider_for(account)
             answer = provider.handshake(call)
             if answer is not None:
-                return HttpResponse(
-                    answer.body,
-                    status=answer.status,
-                    content_type=answer.content_type,
-                    headers=dict(answer.headers),
-                )
+                return _http(answer)
             if call.method == "GET":
                 return HttpResponse(status=405)
             found_receipts = provider.receipts(call)
@@ -75,7 +70,16 @@ class ProviderWebhook(View):
             account_id=account.id, receipts=found_receipts, received_at=call.received_at
         )
         replies.record_replies(account=account, replies=found_replies, received_at=call.received_at)
-        return HttpResponse(status=200)
+        return _http(provider.answer(call))
+
+
+def _http(answer: Reply200) -> HttpResponse:
+    return HttpResponse(
+        answer.body,
+        status=answer.status,
+        content_type=answer.content_type,
+        headers=dict(answer.headers),
+    )
 
 
 def inbound_call(request: HttpRequest, token: str) -> InboundCall:

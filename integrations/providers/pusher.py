@@ -62,7 +62,7 @@ class Pusher(Provider):
     title = "Pusher Channels"
     settings: ClassVar[tuple[Setting, ...]] = (
         Setting("app_id", label="App ID"),
-        Setting("key", label="Key", help="public: pages carry it"),
+        Setting("app_key", label="Key", help="public: pages carry it"),
         Setting("secret", label="Secret", secret=True),
         Setting(
             "cluster", label="Cluster", required=False, default="mt1", help="mt1, us2, eu, ..."
@@ -100,7 +100,7 @@ class Pusher(Provider):
     def signed(self, request: HttpRequest, at: datetime) -> HttpRequest:
         """``request`` with Pusher's five query parameters for the moment ``at``. Pure."""
         query = {
-            "auth_key": self.account["key"],
+            "auth_key": self.account["app_key"],
             "auth_timestamp": str(int(at.timestamp())),
             "auth_version": "1.0",
             "body_md5": hashlib.md5(request.body, usedforsecurity=False).hexdigest(),
@@ -172,7 +172,7 @@ class Pusher(Provider):
         return []
 
     def _verify(self, call: InboundCall) -> None:
-        if not is_same(call.headers.get("x-pusher-key", ""), self.account["key"]):
+        if not is_same(call.headers.get("x-pusher-key", ""), self.account["app_key"]):
             raise SignatureInvalid("X-Pusher-Key is not the key of this account")
         require_hmac(
             header="X-Pusher-Signature",

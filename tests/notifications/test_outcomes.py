@@ -7,8 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from consents.models import ContactAddress, Suppression
-from notifications import sweep
-from notifications.models import Attempt, Delivery, Notification, ProviderAccount
+from notifications import lookups, sweep
+from notifications.models import (
+    Attempt,
+    Delivery,
+    MessageTemplateVersion,
+    Notification,
+    ProviderAccount,
+)
 from tests.stage import GUEST, Stage
 
 
@@ -196,3 +202,54 @@ def test_one_lane_leaves_in_order(stage: Stage) -> None:
     later.refresh_from_db()
     assert later.state == "queued", "the second of a lane waits for the first"
     assert stage.texts() == []
+
+
+def test_the_vendor_is_asked_about_an_unknown_outcome(stage: Stage) -> None:
+    delivery = ready_order(stage)
+    stage.fault(vendor="twilio", kind="drop_after_accept", times=1)
+    stage.send()
+    Delivery.objects.filter(pk=delivery.pk).update(
+        settled_at=datetime.now(UTC) - timedelta(seconds=10)
+    )
+    assert lookups.resolve_unknown(datetime.now(UTC)) == 1
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.reason) == ("accepted", "found_at_vendor")
+    assert delivery.vendor_id == stage.messages("twilio")[0]["id"]
+
+
+def test_what_never_arrived_is_not_found(stage: Stage) -> None:
+    delivery = ready_order(stage)
+    stage.fault(vendor="twilio", kind="disconnect", times=1)
+    stage.send()
+    Delivery.objects.filter(pk=delivery.pk).update(
+        settled_at=datetime.now(UTC) - timedelta(seconds=10)
+    )
+    assert lookups.resolve_unknown(datetime.now(UTC)) == 0
+    delivery.refresh_from_db()
+    assert delivery.state == "unknown"
+
+
+def test_words_that_cannot_be_rendered_fail_and_alarm_their_owner(stage: Stage) -> None:
+    delivery = ready_order(stage)
+    MessageTemplateVersion.objects.filter(template__trigger="status_changed:ready").update(
+        text="{{ order.nope }}"
+    )
+    stage.send()
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.reason) == ("failed", "template_error")
+    assert Notification.objects.filter(kind="alarm", milestone__contains="words:").exists()
+
+
+def test_a_rate_budget_is_shared_and_refilled(stage: Stage) -> None:
+    account = stage.accounts["twilio"]
+    account.rate_per_s = 2
+    account.save()
+    for number in range(5):
+        caller = {**GUEST, "phone": f"+1202555{110 + number:04d}"}
+        stage.open(f"WEB-{3000 + number}", state="ready", customer=caller)
+    assert stage.texts() == []
+    stage.send()
+    assert len(stage.texts()) == 2
+    ProviderAccount.objects.update(budget_at=datetime.now(UTC) - timedelta(seconds=1))
+    stage.send()
+    assert len(stage.texts()) == 4

@@ -5,7 +5,10 @@ from __future__ import annotations
 from integrations.sandbox.vendors.base import SandboxVendor
 from integrations.sandbox.vendors.cloudevents import CloudEvents
 from integrations.sandbox.vendors.mailgun import Mailgun
+from integrations.sandbox.vendors.olo import Olo
 from integrations.sandbox.vendors.partner_webhook import PartnerWebhook
+from integrations.sandbox.vendors.plivo import Plivo
+from integrations.sandbox.vendors.pusher import Pusher
 from integrations.sandbox.vendors.slack import Slack
 from integrations.sandbox.vendors.square import Square
 from integrations.sandbox.vendors.twilio import Twilio
@@ -21,6 +24,9 @@ VENDORS: tuple[type[SandboxVendor], ...] = (
     UberEats,
     CloudEvents,
     PartnerWebhook,
+    Plivo,
     WooCommerce,
     WhatsApp,
+    Olo,
+    Pusher,
 )

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from integrations.contracts import OrderUpdate, Source
-from integrations.errors import SignatureInvalid
+from integrations.errors import EventIgnored, SignatureInvalid
+from integrations.sources.olo import Olo
 from integrations.sources.woocommerce import WooCommerce
 from tests.integrations.sandbox.calls import Client, Receiver, login
 from tests.integrations.sources.payload_files import body_of
@@ -19,6 +20,7 @@ WOO = {
     "consumer_key": "ck_1",
     "consumer_secret": "cs_1",
 }
+OLO = {"shared_secret": "olo-secret"}
 WOO_ORDERS = "/woocommerce/wp-json/wc/v3/orders"
 NOW = datetime(2026, 3, 14, 18, 5, tzinfo=UTC)
 
@@ -108,3 +110,44 @@ def test_woocommerce_checks_keys_and_ids(client: Client) -> None:
     assert client.get(query, **login("ck_1", "cs_1")).status == 400
     never = {"vendor": "woocommerce", "order_id": "9"}
     assert client.try_control("POST", "emit", never).status == 400
+
+
+# --- olo -----------------------------------------------------------------------------------------
+
+
+def test_our_olo_source_reads_emitted_events(client: Client, receiver: Receiver) -> None:
+    client.register("olo", OLO)
+    data = {"items": [{"productId": 1, "quantity": 2}], "deliveryMethod": "pickup"}
+    emit(client, "olo", order_id="123", data=data)
+    update = read(Olo(OLO), receiver)
+    assert (update.order_id, update.observations[0].state) == ("123", "received")
+    emit(client, "olo", order_id="123", type="OrderPickedUp", event_id="m-9")
+    call = receiver.next().as_call()
+    with pytest.raises(SignatureInvalid):
+        Olo({"shared_secret": "other"}).verify(call)
+    assert Olo(OLO).event_key(call) == "m-9"
+
+
+def test_an_olo_test_event_is_signed_and_ignored(client: Client, receiver: Receiver) -> None:
+    client.register("olo", OLO)
+    emit(client, "olo", type="Test")
+    call = receiver.next().as_call()
+    Olo(OLO).verify(call)
+    with pytest.raises(EventIgnored):
+        Olo(OLO).parse(call)
+
+
+def test_an_old_olo_event_is_stale(client: Client, receiver: Receiver) -> None:
+    client.register("olo", OLO)
+    emit(client, "olo", order_id="123", ticks="635616089149791951")
+    with pytest.raises(SignatureInvalid, match="s old"):
+        Olo(OLO).verify(receiver.next().as_call())
+
+
+@pytest.mark.parametrize("wanted", [{}, {"order_id": "1", "data": "none"}])
+def test_impossible_olo_events_are_refused(
+    client: Client, receiver: Receiver, wanted: dict[str, Any]
+) -> None:
+    client.register("olo", OLO)
+    assert client.try_control("POST", "emit", {"vendor": "olo", **wanted}).status == 400
+    assert receiver.calls.empty()
