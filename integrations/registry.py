@@ -15,6 +15,7 @@ PROVIDERS: Mapping[str, str] = {
     "partner_webhook": "integrations.providers.partner_webhook.PartnerWebhook",
     "plivo": "integrations.providers.plivo.Plivo",
     "pusher": "integrations.providers.pusher.Pusher",
+    "signalwire": "integrations.providers.signalwire.SignalWire",
     "slack": "integrations.providers.slack.Slack",
     "twilio": "integrations.providers.twilio.Twilio",
     "whatsapp": "integrations.providers.whatsapp.WhatsApp",
@@ -22,6 +23,8 @@ PROVIDERS: Mapping[str, str] = {
 
 SOURCES: Mapping[str, str] = {
     "cloudevents": "integrations.sources.cloudevents.CloudEvents",
+    "doordash": "integrations.sources.doordash.DoorDash",
+    "grubhub": "integrations.sources.grubhub.Grubhub",
     "olo": "integrations.sources.olo.Olo",
     "rest": "integrations.sources.rest.Rest",
     "square": "integrations.sources.square.Square",

@@ -159,7 +159,7 @@ class Pusher(Provider):
     def authorization(self, socket_id: str, channel: str) -> str:
         """The ``auth`` value that lets one connection listen to one private channel."""
         signature = hmac_hex(self.account["secret"], f"{socket_id}:{channel}".encode())
-        return f"{self.account['key']}:{signature}"
+        return f"{self.account['app_key']}:{signature}"
 
     def receipts(self, call: InboundCall) -> list[Receipt]:
         """Verify a webhook; who is watching is no proof that anything was read."""

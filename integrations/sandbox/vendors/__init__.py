@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from integrations.sandbox.vendors.base import SandboxVendor
 from integrations.sandbox.vendors.cloudevents import CloudEvents
+from integrations.sandbox.vendors.doordash import DoorDash
+from integrations.sandbox.vendors.grubhub import Grubhub
 from integrations.sandbox.vendors.mailgun import Mailgun
 from integrations.sandbox.vendors.olo import Olo
 from integrations.sandbox.vendors.partner_webhook import PartnerWebhook
 from integrations.sandbox.vendors.plivo import Plivo
 from integrations.sandbox.vendors.pusher import Pusher
+from integrations.sandbox.vendors.signalwire import SignalWire
 from integrations.sandbox.vendors.slack import Slack
 from integrations.sandbox.vendors.square import Square
 from integrations.sandbox.vendors.twilio import Twilio
@@ -23,8 +26,11 @@ VENDORS: tuple[type[SandboxVendor], ...] = (
     Square,
     UberEats,
     CloudEvents,
+    DoorDash,
+    Grubhub,
     PartnerWebhook,
     Plivo,
+    SignalWire,
     WooCommerce,
     WhatsApp,
     Olo,

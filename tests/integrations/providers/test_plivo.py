@@ -362,16 +362,15 @@ def test_the_main_account_may_sign_for_a_subaccount() -> None:
 
 def test_query_and_repeated_fields_are_signed_sorted_and_decoded() -> None:
     url = HOOK + "?b=%C3%A9&a=2&a=1"
-    text = HOOK + "?a=1&a=2&b=é.Statussent" + "Xé 🍜X1." + NONCE
-    made = call({}, url=url, v3=mac(text))
-    body = urlencode([("X", "é 🍜"), ("Status", "sent"), ("X", "1")])
-    text_sorted = HOOK + "?a=1&a=2&b=é.Statussent" + "X1Xé 🍜." + NONCE
-    made = call({}, url=url, v3=mac(text_sorted))
-    assert len(files.provider("plivo").receipts(replace(made, body=body.encode()))) == 1
-    with pytest.raises(SignatureInvalid):
-        files.provider("plivo").receipts(
-            replace(call({}, url=url, v3=mac(text)), body=body.encode())
-        )
+    body = urlencode([("X", "é 🍜"), ("Status", "sent"), ("X", "1")]).encode()
+    for said, count in (("X1Xé 🍜", 1), ("Xé 🍜X1", 0)):
+        text = f"{HOOK}?a=1&a=2&b=é.Statussent{said}.{NONCE}"
+        made = replace(call({}, url=url, v3=mac(text)), body=body)
+        if count:
+            assert len(files.provider("plivo").receipts(made)) == count
+        else:
+            with pytest.raises(SignatureInvalid):
+                files.provider("plivo").receipts(made)
 
 
 def test_an_empty_form_is_signed_without_a_question_mark() -> None:
