@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -71,7 +72,7 @@ class Pusher(SandboxVendor):
         if problem:
             return web.Response(text=problem, status=status)
         for channel in channels:
-            self.accept(lambda to=channel: self._message(account, to, event, request))
+            self.accept(partial(self._message, account, channel, event, request))
         return json_reply({})
 
     def _message(
