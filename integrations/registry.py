@@ -11,22 +11,31 @@ from integrations.contracts import Provider, Source
 
 PROVIDERS: Mapping[str, str] = {
     "console": "integrations.providers.console.Console",
+    "google_chat": "integrations.providers.google_chat.GoogleChat",
     "mailgun": "integrations.providers.mailgun.Mailgun",
+    "messenger": "integrations.providers.messenger.Messenger",
     "partner_webhook": "integrations.providers.partner_webhook.PartnerWebhook",
     "plivo": "integrations.providers.plivo.Plivo",
     "pusher": "integrations.providers.pusher.Pusher",
+    "sendgrid": "integrations.providers.sendgrid.SendGrid",
     "signalwire": "integrations.providers.signalwire.SignalWire",
     "slack": "integrations.providers.slack.Slack",
+    "teams": "integrations.providers.teams.Teams",
     "twilio": "integrations.providers.twilio.Twilio",
+    "web_push": "integrations.providers.web_push.WebPush",
     "whatsapp": "integrations.providers.whatsapp.WhatsApp",
 }
 
 SOURCES: Mapping[str, str] = {
     "cloudevents": "integrations.sources.cloudevents.CloudEvents",
+    "deliverect": "integrations.sources.deliverect.Deliverect",
     "doordash": "integrations.sources.doordash.DoorDash",
     "grubhub": "integrations.sources.grubhub.Grubhub",
+    "lightspeed": "integrations.sources.lightspeed.Lightspeed",
     "olo": "integrations.sources.olo.Olo",
+    "otter": "integrations.sources.otter.Otter",
     "rest": "integrations.sources.rest.Rest",
+    "shopify": "integrations.sources.shopify.Shopify",
     "square": "integrations.sources.square.Square",
     "uber_eats": "integrations.sources.uber_eats.UberEats",
     "woocommerce": "integrations.sources.woocommerce.WooCommerce",

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from integrations.sandbox.vendors.base import SandboxVendor
 from integrations.sandbox.vendors.cloudevents import CloudEvents
+from integrations.sandbox.vendors.deliverect import Deliverect
 from integrations.sandbox.vendors.doordash import DoorDash
+from integrations.sandbox.vendors.google_chat import GoogleChat
 from integrations.sandbox.vendors.grubhub import Grubhub
+from integrations.sandbox.vendors.lightspeed import Lightspeed
 from integrations.sandbox.vendors.mailgun import Mailgun
+from integrations.sandbox.vendors.messenger import Messenger
 from integrations.sandbox.vendors.olo import Olo
+from integrations.sandbox.vendors.otter import Otter
 from integrations.sandbox.vendors.partner_webhook import PartnerWebhook
 from integrations.sandbox.vendors.plivo import Plivo
 from integrations.sandbox.vendors.pusher import Pusher
+from integrations.sandbox.vendors.sendgrid import SendGrid
+from integrations.sandbox.vendors.shopify import Shopify
 from integrations.sandbox.vendors.signalwire import SignalWire
 from integrations.sandbox.vendors.slack import Slack
 from integrations.sandbox.vendors.square import Square
+from integrations.sandbox.vendors.teams import Teams
 from integrations.sandbox.vendors.twilio import Twilio
 from integrations.sandbox.vendors.uber_eats import UberEats
+from integrations.sandbox.vendors.web_push import WebPush
 from integrations.sandbox.vendors.whatsapp import WhatsApp
 from integrations.sandbox.vendors.woocommerce import WooCommerce
 
@@ -26,13 +35,22 @@ VENDORS: tuple[type[SandboxVendor], ...] = (
     Square,
     UberEats,
     CloudEvents,
+    Otter,
+    Deliverect,
     DoorDash,
     Grubhub,
     PartnerWebhook,
     Plivo,
     SignalWire,
+    SendGrid,
+    Teams,
+    GoogleChat,
     WooCommerce,
     WhatsApp,
     Olo,
     Pusher,
+    WebPush,
+    Lightspeed,
+    Shopify,
+    Messenger,
 )
