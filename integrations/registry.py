@@ -11,6 +11,7 @@ from integrations.contracts import Provider, Source
 
 PROVIDERS: Mapping[str, str] = {
     "console": "integrations.providers.console.Console",
+    "fcm": "integrations.providers.fcm.Fcm",
     "google_chat": "integrations.providers.google_chat.GoogleChat",
     "mailgun": "integrations.providers.mailgun.Mailgun",
     "messenger": "integrations.providers.messenger.Messenger",
@@ -21,6 +22,7 @@ PROVIDERS: Mapping[str, str] = {
     "signalwire": "integrations.providers.signalwire.SignalWire",
     "slack": "integrations.providers.slack.Slack",
     "teams": "integrations.providers.teams.Teams",
+    "telegram": "integrations.providers.telegram.Telegram",
     "twilio": "integrations.providers.twilio.Twilio",
     "web_push": "integrations.providers.web_push.WebPush",
     "whatsapp": "integrations.providers.whatsapp.WhatsApp",
@@ -28,6 +30,7 @@ PROVIDERS: Mapping[str, str] = {
 
 SOURCES: Mapping[str, str] = {
     "cloudevents": "integrations.sources.cloudevents.CloudEvents",
+    "clover": "integrations.sources.clover.Clover",
     "deliverect": "integrations.sources.deliverect.Deliverect",
     "doordash": "integrations.sources.doordash.DoorDash",
     "grubhub": "integrations.sources.grubhub.Grubhub",
@@ -37,6 +40,7 @@ SOURCES: Mapping[str, str] = {
     "rest": "integrations.sources.rest.Rest",
     "shopify": "integrations.sources.shopify.Shopify",
     "square": "integrations.sources.square.Square",
+    "toast": "integrations.sources.toast.Toast",
     "uber_eats": "integrations.sources.uber_eats.UberEats",
     "woocommerce": "integrations.sources.woocommerce.WooCommerce",
 }

@@ -49,12 +49,14 @@ def read_replies(call: InboundCall, keys: Iterable[str]) -> list[Reply]:
     # without "from" in the envelope it is somebody's mail server that speaks
     if _is_automatic(mail) or envelope.get("from") == "":
         return []
-    sender = mail.from_email.addr_spec if mail.from_email else ""
+    sender = str(mail.from_email.addr_spec if mail.from_email else envelope.get("from") or "")
+    if not sender:
+        return []
     words = own_words(_text_of(mail))
     return [
         Reply(
             channel=Channel.EMAIL,
-            sender=str(sender or envelope.get("from") or ""),
+            sender=sender,
             # a mailto: unsubscribe link says all it has to say in the subject
             text=words or str(mail.subject or ""),
             # Inbound Parse has no event id

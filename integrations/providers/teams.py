@@ -171,13 +171,16 @@ class Teams(Provider):
         activity = load_object(call.body)
         if activity.get("type") != "message" or not text(activity.get("id")):
             return []
-        sender = inner(activity, "from")
+        person = inner(activity, "from")
+        sender = text(person.get("aadObjectId")) or text(person.get("id"))
+        if not sender:
+            return []
         words = _plain(str(activity.get("text") or ""))
         reference = _ATTEMPT.search(words) if _ACKNOWLEDGE.match(words) else None
         return [
             Reply(
                 channel=self.channel,
-                sender=text(sender.get("aadObjectId")) or text(sender.get("id")),
+                sender=sender,
                 text="" if reference else words,
                 vendor_id=text(activity.get("id")),
                 occurred_at=_moment(activity.get("timestamp")),

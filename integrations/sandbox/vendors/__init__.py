@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from integrations.sandbox.vendors.base import SandboxVendor
 from integrations.sandbox.vendors.cloudevents import CloudEvents
+from integrations.sandbox.vendors.clover import Clover
 from integrations.sandbox.vendors.deliverect import Deliverect
 from integrations.sandbox.vendors.doordash import DoorDash
+from integrations.sandbox.vendors.fcm import Fcm
 from integrations.sandbox.vendors.google_chat import GoogleChat
 from integrations.sandbox.vendors.grubhub import Grubhub
 from integrations.sandbox.vendors.lightspeed import Lightspeed
@@ -22,6 +24,8 @@ from integrations.sandbox.vendors.signalwire import SignalWire
 from integrations.sandbox.vendors.slack import Slack
 from integrations.sandbox.vendors.square import Square
 from integrations.sandbox.vendors.teams import Teams
+from integrations.sandbox.vendors.telegram import Telegram
+from integrations.sandbox.vendors.toast import Toast
 from integrations.sandbox.vendors.twilio import Twilio
 from integrations.sandbox.vendors.uber_eats import UberEats
 from integrations.sandbox.vendors.web_push import WebPush
@@ -45,6 +49,7 @@ VENDORS: tuple[type[SandboxVendor], ...] = (
     SendGrid,
     Teams,
     GoogleChat,
+    Telegram,
     WooCommerce,
     WhatsApp,
     Olo,
@@ -53,4 +58,7 @@ VENDORS: tuple[type[SandboxVendor], ...] = (
     Lightspeed,
     Shopify,
     Messenger,
+    Toast,
+    Fcm,
+    Clover,
 )

@@ -303,6 +303,12 @@ def test_a_mail_without_an_id_is_known_by_its_bytes() -> None:
     assert replies(made) == [reply]
 
 
+def test_a_mail_from_nobody_is_no_reply() -> None:
+    assert replies(mail(email="Subject: x\r\n\r\nhi", envelope=None)) == []
+    [reply] = replies(mail(email="Subject: x\r\n\r\nhi"))
+    assert reply.sender == "ana@example.com"
+
+
 def test_a_broken_form() -> None:
     made = call(b"--cut\r\nnonsense", "multipart/form-data")
     with pytest.raises(PayloadMalformed):

@@ -240,7 +240,13 @@ def test_what_staff_say(said: str | None, text: str, acknowledged: str) -> None:
 
 @pytest.mark.parametrize(
     "activity",
-    [{"type": "conversationUpdate", "id": "1"}, {"type": "message"}, {"id": "1"}, {}],
+    [
+        {"type": "conversationUpdate", "id": "1", "from": {"id": "29:1"}},
+        {"type": "message", "from": {"id": "29:1"}},
+        {"type": "message", "id": "1", "from": None},
+        {"id": "1"},
+        {},
+    ],
 )
 def test_other_activities_are_none_of_our_business(activity: object) -> None:
     assert files.provider("teams").replies(call(json.dumps(activity).encode())) == []
@@ -263,7 +269,8 @@ def test_a_signed_body_that_is_no_activity(body: bytes) -> None:
     ],
 )
 def test_times(when: object, moment: datetime | None) -> None:
-    activity = {"type": "message", "id": "1", "text": "x", "timestamp": when}
+    person = {"id": "29:1"}
+    activity = {"type": "message", "id": "1", "text": "x", "from": person, "timestamp": when}
     [reply] = files.provider("teams").replies(call(json.dumps(activity).encode()))
     assert reply.occurred_at == moment
 

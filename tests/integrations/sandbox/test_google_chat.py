@@ -14,6 +14,8 @@ from tests.integrations.sandbox.calls import Client
 ATTEMPT = "7d0c1f3a-1111-4222-8333-444455556666"
 PATH = "/v1/spaces/AAA/messages"
 SETTINGS = {"webhook_url": f"https://chat.googleapis.com{PATH}?key=k-1&token=s3cret%3D"}
+#: only a Chat app can take a click
+CLICK = {"buttonList": {"buttons": [{"text": "x", "onClick": {"action": {}}}]}}
 QUERY = "?key=k-1&token=s3cret%3D"
 MESSAGE = Message(
     attempt_id=ATTEMPT,
@@ -82,22 +84,7 @@ def test_refuses_a_wrong_url(client: Client, url: str, status: int, word: str) -
         {"text": "x" * 32_001},
         {"text": "x", "cardsV2": [{"card": {}}]},
         {"text": "x", "cardsV2": [{"card": {"sections": [{"widgets": [{"new": 1}]}]}}]},
-        {
-            "text": "x",
-            "cardsV2": [
-                {
-                    "card": {
-                        "sections": [
-                            {
-                                "widgets": [
-                                    {"buttonList": {"buttons": [{"text": "x", "onClick": {}}]}}
-                                ]
-                            }
-                        ]
-                    }
-                }
-            ],
-        },
+        {"text": "x", "cardsV2": [{"card": {"sections": [{"widgets": [CLICK]}]}}]},
     ],
 )
 def test_refuses_what_google_does_not_know(client: Client, payload: Any) -> None:
