@@ -16,14 +16,19 @@ from django.utils.translation import ngettext
 
 from consents.console import manages_anything
 from consents.models import InboxItem
+from integrations.contracts import RANK
 from notifications.admin.deliveries import DEAD
 from notifications.admin.health import SILENT_AFTER
+from notifications.dead_routes import dead_routes
 from notifications.models import Delivery, Heartbeat, ProviderAccount
 from notifications.page_data import health_strip, latest_alerts
 from orders.admin.calls import STUCK
 from orders.models import InboundCall, Order, Restaurant
 from orders.page_data import restaurant_ids_of
-from orders.phrases import ago
+from orders.phrases import ago, state_word
+
+#: whoever manages more restaurants finds their waiting routes in the list of routes
+JUDGED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def troubles(restaurant_ids: Sequence[int], now: datetime) -> list[Trouble]:
-    """What is wrong with these restaurants, the worst first. 6 queries."""
+    """What is wrong with these restaurants, the worst first. 6 queries, 4 more per restaurant."""
     found = [*_silence(now), *_stopped(restaurant_ids)]
     dead = _count_dead(restaurant_ids)
     if dead:
@@ -98,7 +103,27 @@ def troubles(restaurant_ids: Sequence[int], now: datetime) -> list[Trouble]:
                 "warn",
             )
         )
-    return found
+    return [*found, *_waiting_in_vain(restaurant_ids)]
+
+
+def _waiting_in_vain(restaurant_ids: Sequence[int]) -> list[Trouble]:
+    dead = [dead_routes(pk) for pk in restaurant_ids[:JUDGED]]
+    states = {state for routes in dead for waited in routes.values() for state in waited}
+    if not states:
+        return []
+    words = ", ".join(state_word(state) for state in sorted(states, key=lambda s: (RANK[s], s)))
+    return [
+        Trouble(
+            _("Nobody ever says: %(states)s") % {"states": words},
+            _(
+                "Routes wait for it, so guests are not told. "
+                "Press it on the board when it happens, for example Ready."
+            ),
+            reverse("board"),
+            _("Open the board"),
+            "warn",
+        )
+    ]
 
 
 def _silence(now: datetime) -> list[Trouble]:

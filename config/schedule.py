@@ -10,6 +10,8 @@ SCHEDULE: dict[str, tuple[str, int]] = {
     "apply stored calls": ("orders.apply_stored_calls", 5),
     "fetch follow-ups": ("orders.fetch_follow_ups", 2),
     "watch estimates": ("orders.watch_estimates", 15),
+    "poll sources": ("orders.poll_sources", 60),
+    "watch feeds": ("orders.watch_feeds", 300),
     "drop parked updates": ("orders.drop_parked_updates", 3600),
     "forget stored API answers": ("orders.forget_answers", 3600),
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from consents.signals import addresses_withdrawn
-from notifications import outbox, planning
-from orders.models import Order, OrderEvent
-from orders.signals import order_event_recorded
+from notifications import outbox, planning, steps
+from orders import silence
+from orders.models import Order, OrderEvent, SourceAccount
+from orders.signals import feed_silent, order_event_recorded
 
 
 def connect() -> None:
@@ -15,6 +16,7 @@ def connect() -> None:
     order_event_recorded.connect(
         plan_notifications, dispatch_uid="notifications.plan_notifications"
     )
+    feed_silent.connect(alarm_feed_silent, dispatch_uid="notifications.alarm_feed_silent")
     addresses_withdrawn.connect(cancel_withdrawn, dispatch_uid="notifications.cancel_withdrawn")
 
 
@@ -23,6 +25,21 @@ def plan_notifications(sender: object, *, event: OrderEvent, order: Order, **_: 
     now = event.recorded_at
     planned = planning.plan_event(event=event, order=order, now=now)
     outbox.ring_on_commit(outbox.insert(planned, event=event, order=order, now=now))
+
+
+def alarm_feed_silent(
+    sender: object,
+    *,
+    account: SourceAccount,
+    last_call_at: datetime,
+    usual_gap: timedelta,
+    now: datetime,
+    **_: object,
+) -> None:
+    """A source stopped talking: tell the team that what they see may be old."""
+    detail = silence.in_words(account.name, last_call_at, usual_gap, now)
+    key = f"feed_silent:{account.pk}"
+    steps.raise_alarm(restaurant_id=account.restaurant_id, key=key, detail=detail, now=now)
 
 
 def cancel_withdrawn(

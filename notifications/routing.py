@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
-from integrations.contracts import RANK
+from integrations.contracts import RANK, State
 from notifications.selectors import RouteView
 
 #: kinds that leave at once; everything else settles
@@ -48,6 +48,16 @@ _EXPIRY_MIN: Mapping[str, int] = {
     "reply": 5,
     "alarm": 240,
 }
+
+
+class Waiting(Protocol):
+    """What is looked at of a route: a row or its view."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def triggers(self) -> Collection[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +152,29 @@ def match(routes: Iterable[RouteView], event: EventFacts) -> list[tuple[RouteVie
             continue
         chosen[route.audience] = (route, [f"trigger {hit}"])
     return list(chosen.values())
+
+
+#: that nothing is ever called off is good news
+_EXCEPTIONS = frozenset({State.CANCELLED, State.FAILED})
+#: two words for "we have it": most sources say one of them
+_TAKEN = frozenset({State.RECEIVED, State.ACCEPTED})
+
+
+def dead_triggers(routes: Iterable[Waiting], states: Collection[str]) -> dict[int, list[str]]:
+    """Route id -> the states it waits for and nobody states. No ``states`` = nothing is known."""
+    if not states:
+        return {}
+    found = {route.id: _waits_in_vain(route.triggers, states) for route in routes}
+    return {route_id: dead for route_id, dead in found.items() if dead}
+
+
+def _waits_in_vain(triggers: Collection[str], states: Collection[str]) -> list[str]:
+    stems = (trigger.partition(":") for trigger in triggers)
+    waited = {name for kind, _sep, name in stems if kind == "status_changed" and name in RANK}
+    dead = waited - _EXCEPTIONS - set(states)
+    if waited & _TAKEN & set(states):
+        dead -= _TAKEN
+    return sorted(dead, key=lambda state: (RANK[state], state))
 
 
 def _conditions_hold(conditions: Mapping[str, Any], event: EventFacts) -> bool:

@@ -41,11 +41,17 @@ def estimate_of(projection: Projection, first_ready_at: datetime | None = None) 
     return promised + max(ready - first_ready_at, timedelta(0))
 
 
+def _counted_estimate(projection: Projection) -> str:
+    """Which of the two estimates the customer's time is made of."""
+    is_brought = projection.fulfillment in _BROUGHT and projection.est_delivery_at is not None
+    return "est_delivery_at" if is_brought else "est_ready_at"
+
+
 def threshold(
     projection: Projection, baseline_at: datetime, placed_at: datetime | None, rules: EtaRules
 ) -> timedelta:
     """The smallest slip that counts: a quarter of the lead time between floor and cap."""
-    from_courier = projection.fulfillment in _BROUGHT and projection.est_delivery_at is not None
+    from_courier = _counted_estimate(projection) == "est_delivery_at"
     floor = rules.courier_floor_min if from_courier else rules.kitchen_floor_min
     lead = (baseline_at - placed_at) if placed_at else timedelta(0)
     quarter = min(lead * 0.25, timedelta(minutes=rules.threshold_cap_min))
@@ -143,6 +149,8 @@ class _Watch:
         extra = timedelta(minutes=self.rules.busy_extra_min)
         if not extra or RANK[self.projection.state] >= RANK[State.READY]:
             return estimate
+        if _counted_estimate(self.projection) in self.projection.staff_estimates:
+            return estimate  # who gave it knew how busy it is
         base = estimate or self.projection.promised_at
         return base + extra if base else None
 

@@ -99,7 +99,7 @@ def fetch_due(*, now: datetime) -> int:
     jobs = [job for row in _claim(now) if (job := _prepare(row, now)) is not None]
     if not jobs:
         return 0
-    answers = run(_send([(job.follow_up.request, job.source.key) for job in jobs]))
+    answers = run(send_all([(job.follow_up.request, job.source.key) for job in jobs]))
     for job, answer in zip(jobs, answers, strict=True):
         _take(job, answer, now)
     return len(jobs)
@@ -131,20 +131,22 @@ def _follow_up(row: PendingFollowUp, source: Source) -> FollowUp:
         raise _Unfetchable("the call that asked for the order is gone")
     for entry in source.parse(as_received(row.call, row.account)):
         if isinstance(entry, FollowUp) and entry.coalesce_key == row.coalesce_key:
-            if _origin(entry.request.url) != _origin(source.base_url):
+            if origin_of(entry.request.url) != origin_of(source.base_url):
                 raise _Unfetchable("the order's address is not at the vendor")
             return entry
     raise _Unfetchable("the call no longer asks for an order")
 
 
-def _origin(url: str) -> tuple[str, str]:
+def origin_of(url: str) -> tuple[str, str]:
+    """Scheme, host and port: requests with an account's credentials go to the vendor only."""
     parts = urlsplit(url)
     return parts.scheme.lower(), parts.netloc.lower()
 
 
-async def _send(
+async def send_all(
     requests: Sequence[tuple[HttpRequest, str]],
 ) -> list[HttpResponse | BaseException]:
+    """All ``requests`` (with their vendor's key) at once; the answers in the same order."""
     door = http_door()
     return await asyncio.gather(
         *(door.send(request, provider=key) for request, key in requests), return_exceptions=True

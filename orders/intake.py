@@ -278,14 +278,15 @@ def add_manual_update(
     data: Mapping[str, Any] | None = None,
     actor: str,
     at: datetime,
+    once: str = "",
 ) -> Applied:
     """What a manager says by a button: an observation like any other, newer than all before it.
 
     ``data`` is a fragment of the public shape (``times``, ``reason``, ``items`` ...) with times
-    as ISO 8601 text.
+    as ISO 8601 text. ``once`` names a deed that counts once per order however often it is said.
     """
     one = contracts.Observation(
-        event_key=f"manual:{uuid.uuid4()}",
+        event_key=f"manual:{once or uuid.uuid4()}",
         track=track,
         scope="part" if part_ref else "order",
         ref=part_ref,
@@ -301,6 +302,8 @@ def add_manual_update(
     )
     with transaction.atomic():
         order, history, home = _locked(order.pk)
+        if (one.account, one.event_key) in history.by_key:
+            return Applied(order.pk, (), "duplicate")
         change = compute_change(order=order, history=history, home=home, now=at, fresh=[one])
         change.source = MANUAL
         change.observations = [row_of(order, one, None)]

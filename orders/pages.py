@@ -15,10 +15,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from integrations.contracts import State
-from orders import intake, phrases
+from orders import busy, intake, phrases
 from orders.board import board_tickets, order_of
 from orders.live import live_answer
-from orders.models import Order
+from orders.models import Location, Order
 from orders.page_data import restaurant_ids_of
 
 _BUTTONS = frozenset(
@@ -40,7 +40,9 @@ _PART_BUTTONS = frozenset({State.PREPARING, State.READY})
 def board(request: HttpRequest) -> HttpResponse:
     """The open orders of the manager's restaurants."""
     data = board_tickets(restaurant_ids_of(request.user), timezone.now())
-    return render(request, "orders/board.html", {"board": data})
+    kitchens = busy.kitchens(restaurant_ids_of(request.user), timezone.now())
+    context = {"board": data, "kitchens": kitchens, "minutes": busy.EXTRA_MIN}
+    return render(request, "orders/board.html", context)
 
 
 @require_GET
@@ -57,6 +59,24 @@ def board_live(request: HttpRequest) -> HttpResponse:
         template="orders/board_live.html",
         context={"board": data},
     )
+
+
+@require_POST
+@login_required
+def busy_kitchen(request: HttpRequest, location_id: int) -> HttpResponse:
+    """ "Add 15 minutes to everything open", once, or the end of it."""
+    mine = Location.objects.filter(restaurant_id__in=restaurant_ids_of(request.user))
+    if not mine.filter(pk=location_id).exists():
+        raise Http404
+    if request.POST.get("deed") == "end":
+        busy.end_busy(location_id=location_id)
+        messages.success(request, _("Back to normal. Times people were told stay."))
+    else:
+        said = busy.start_busy(
+            location_id=location_id, actor=request.user.get_username(), now=timezone.now()
+        )
+        messages.success(request, busy.in_words(said))
+    return redirect("board")
 
 
 @require_POST

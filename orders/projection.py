@@ -18,6 +18,7 @@ from orders import details, joining
 from orders.book import Book, sort_out
 from orders.legs import Leg
 from orders.states import is_live, roll_up_states
+from orders.streams import STAFF_SOURCE
 
 IMPLICIT_PART = "order"
 DONE = frozenset({State.READY, State.OUT_FOR_DELIVERY, State.PICKED_UP, State.DELIVERED})
@@ -110,6 +111,8 @@ class Projection:
     #: source account of "items", "parts" and "promised_at"; "" = nobody's or a manager's. A value
     #: that only came from another account than before is no edit and no rescheduling
     origins: Mapping[str, str] = field(default_factory=dict)
+    #: which estimates are a person's word
+    staff_estimates: frozenset[str] = frozenset()
 
     def same_origin(self, name: str, other: Projection) -> bool:
         """Whether ``name`` is the word of the same account in both; managers may overrule."""
@@ -178,6 +181,7 @@ def project(
             "promised_at": details.origin("promised_at", commercial),
             "parts": joined.parts_account,
         },
+        staff_estimates=_staff_estimates(book, joined),
         **facts,
     )
 
@@ -207,6 +211,17 @@ def _facts(
         "est_delivery_at": time("est_delivery_at", book.fields_of("courier")),
         "reason": details.mapping(details.first_stated("reason", commercial)),
     }
+
+
+def _staff_estimates(book: Book, joined: joining.Joined) -> frozenset[str]:
+    """Estimates people gave; a live leg's own delivery estimate overrules theirs."""
+    if not book.staff:
+        return frozenset()
+    names = {"est_ready_at": "kitchen", "est_delivery_at": "courier"}
+    if joined.newest_leg is not None and _leg_view(joined.newest_leg).est_delivery_at:
+        del names["est_delivery_at"]
+    stated = {n: details.who_stated(n, book.fields_of(track)) for n, track in names.items()}
+    return frozenset(n for n, one in stated.items() if one and one.by.source == STAFF_SOURCE)
 
 
 def _courier_facts(book: Book, joined: joining.Joined, stated: datetime | None) -> dict[str, Any]:

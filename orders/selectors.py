@@ -9,14 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from cachetools import TTLCache, cached
 from django.conf import settings
+from django.utils import timezone
 
 from integrations.contracts import InboundCall, Source
 from integrations.registry import SOURCES, source_class
 from orders.models import InboundCall as StoredCall
-from orders.models import Location, Restaurant, SourceAccount
+from orders.models import Location, Observation, Order, Restaurant, SourceAccount
 from orders.models.source import AccountMode
 
 CACHE_S = 2.0
@@ -43,6 +45,10 @@ class House:
                 return location
         return None
 
+
+#: with fewer orders than this nobody has learned which states arrive
+LEARNED_AFTER = 20
+LEARN_FROM = timedelta(days=14)
 
 _accounts: TTLCache[str, SourceAccount | None] = TTLCache(maxsize=1024, ttl=CACHE_S)
 _houses: TTLCache[int, House] = TTLCache(maxsize=512, ttl=CACHE_S)
@@ -111,6 +117,38 @@ def source_for(account: SourceAccount) -> Source:
         base_url=sandbox if account.mode == AccountMode.SANDBOX else "",
         status_map=account.status_map,
     )
+
+
+def states_that_arrive(restaurant_id: int) -> frozenset[str]:
+    """States somebody states for this restaurant's orders: its enabled sources, or a button.
+
+    Until enough orders were seen: those its sources can state at all. Empty = nothing is known.
+    3 queries.
+    """
+    accounts = list(
+        SourceAccount.objects.filter(restaurant_id=restaurant_id, enabled=True).only(
+            "source", "seen_states"
+        )
+    )
+    recent = Order.objects.filter(
+        restaurant_id=restaurant_id, created_at__gt=timezone.now() - LEARN_FROM
+    )
+    if len(recent.values("pk")[:LEARNED_AFTER]) < LEARNED_AFTER:
+        keys = {account.source for account in accounts} & SOURCES.keys()
+        return frozenset(str(state) for key in keys for state in source_class(key).can_state)
+    pressed = Observation.objects.filter(order__in=recent, source=MANUAL).exclude(state=None)
+    by_people = pressed.values_list("state", flat=True).distinct()
+    return frozenset(str(state) for state in by_people).union(
+        *(account.seen_states for account in accounts)
+    )
+
+
+def ways_out(restaurant_id: int) -> frozenset[str]:
+    """How this restaurant's recent orders reach their guests (pickup, delivery ...)."""
+    recent = Order.objects.filter(
+        restaurant_id=restaurant_id, created_at__gt=timezone.now() - LEARN_FROM
+    )
+    return frozenset(recent.values_list("fulfillment", flat=True).distinct())
 
 
 def webhook_url(account: SourceAccount) -> str:

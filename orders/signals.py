@@ -1,4 +1,4 @@
-"""The one signal of this app."""
+"""The signals of this app."""
 
 from django.dispatch import Signal
 
@@ -7,3 +7,8 @@ from django.dispatch import Signal
 #: inserts is committed or lost together with them. Arguments: ``event`` (OrderEvent), ``order``
 #: (Order, locked, as it now is), ``projection`` (projection.Projection it was computed from).
 order_event_recorded = Signal()
+
+#: Sent by ``silence.watch_feeds``, once per silence and inside the transaction that notes it.
+#: Arguments: ``account`` (SourceAccount), ``last_call_at`` (datetime), ``usual_gap`` (timedelta),
+#: ``now``.
+feed_silent = Signal()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from orders import calls, follow_ups, idempotency, intake, parking
+from orders import calls, follow_ups, idempotency, intake, parking, polling, silence
 
 QUEUE = "default"
 
@@ -26,6 +26,18 @@ def apply_stored_calls(**_: object) -> int:
 def watch_estimates(**_: object) -> int:
     """Raise delays nobody stated."""
     return intake.run_eta_watch(timezone.now())
+
+
+@shared_task(name="orders.poll_sources", queue=QUEUE, acks_late=True)
+def poll_sources(**_: object) -> int:
+    """Ask the sources for what their webhooks may have lost."""
+    return polling.poll_sources(now=timezone.now())
+
+
+@shared_task(name="orders.watch_feeds", queue=QUEUE, acks_late=True)
+def watch_feeds(**_: object) -> int:
+    """Notice sources that stopped talking."""
+    return silence.watch_feeds(now=timezone.now())
 
 
 @shared_task(name="orders.drop_parked_updates", queue=QUEUE, acks_late=True)

@@ -15,15 +15,15 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from consents.console import MineFilter, Panel, lines, tag
-from integrations import registry
 from notifications import defaults
+from notifications.dead_routes import dead_routes
 from notifications.models import ProviderAccount, Route
 from notifications.route_forms import RouteForm, when_choices
 from notifications.selectors import clear_caches
 from notifications.triggers import trigger_word
 from notifications.words import channel_word
 from orders.admin.base import RestaurantPage, local
-from orders.models import Location, Restaurant, SourceAccount
+from orders.models import Location, Restaurant
 from orders.phrases import state_word
 
 
@@ -93,8 +93,17 @@ class RouteAdmin(RestaurantPage):
         transaction.on_commit(clear_caches)
 
     def panels(self, request: HttpRequest, obj: Route) -> list[Panel]:
-        dead = dead_triggers(obj)
+        dead = [state_word(state) for state in dead_routes(obj.restaurant_id).get(obj.pk, ())]
         return [Panel("admin/console/route_notes.html", {"dead": dead})] if dead else []
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        page = super().get_changelist_instance(request)
+        found: dict[int, list[str]] = {}
+        for restaurant_id in {row.restaurant_id for row in page.result_list}:
+            found |= dead_routes(restaurant_id)
+        for row in page.result_list:
+            row.waits_in_vain = found.get(row.pk, ())
+        return page
 
     # -- the standard set ----------------------------------------------------------------------
 
@@ -144,7 +153,12 @@ class RouteAdmin(RestaurantPage):
 
     @admin.display(description=_("Standing"), ordering="enabled")
     def standing(self, row: Route) -> SafeString:
-        return tag(_("on"), "good") if row.enabled else tag(_("switched off"), "quiet")
+        if not row.enabled:
+            return tag(_("switched off"), "quiet")
+        if dead := getattr(row, "waits_in_vain", ()):
+            words = ", ".join(state_word(state) for state in dead)
+            return tag(_("waits for: %(states)s") % {"states": words}, "warn")
+        return tag(_("on"), "good")
 
     @admin.display(description=_("Changed"), ordering="updated_at")
     def changed(self, row: Route) -> Any:
@@ -154,14 +168,3 @@ class RouteAdmin(RestaurantPage):
 def _way(step: Any) -> str:
     channel = str(step.get("channel") or "")
     return _now("where they asked") if channel == "reply" else channel_word(channel)
-
-
-def dead_triggers(route: Route) -> list[str]:
-    """States the route waits for and no source of the restaurant can ever state, in words."""
-    accounts = SourceAccount.objects.filter(restaurant=route.restaurant_id, enabled=True)
-    keys = [key for key in accounts.values_list("source", flat=True) if key in registry.SOURCES]
-    sayable = {state for key in keys for state in registry.source_class(key).can_state}
-    if not sayable:
-        return []
-    waited = [one.partition(":")[2] for one in route.triggers if one.startswith("status_changed:")]
-    return [state_word(state) for state in waited if state and state not in sayable]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
-from consents.console import ConsoleInline, MineFilter, lines, tag
+from consents.console import Button, ConsoleInline, MineFilter, Panel, lines, tag
+from orders import busy
 from orders.admin.base import RestaurantPage
 from orders.forms import LocationForm, RestaurantForm
 from orders.models import Location, Membership, Restaurant
@@ -64,7 +66,7 @@ class LocationAdmin(RestaurantPage):
     question_one = _("When does this kitchen count as late?")
     empty_hint = _("Add the first kitchen: orders need one to arrive at.")
     form = LocationForm
-    list_display = ("name", "restaurant", "busy", "grace_min", "stalled_min")
+    list_display = ("name", "restaurant", "busyness", "grace_min", "stalled_min")
     list_filter = (("restaurant", MineFilter),)
     list_select_related = ("restaurant",)
     search_fields = ("name",)
@@ -100,9 +102,26 @@ class LocationAdmin(RestaurantPage):
         super().save_model(request, obj, form, change)
         transaction.on_commit(clear_caches)
 
+    def panels(self, request: HttpRequest, obj: Location) -> list[Panel]:
+        context = {"kitchen": obj, "is_busy": busy.is_busy(obj, timezone.now())}
+        return [Panel("admin/console/busy.html", {**context, "minutes": busy.EXTRA_MIN})]
+
+    def buttons(self) -> dict[str, Button]:
+        return {"busy": self._start_busy, "calm": self._end_busy}
+
+    def _start_busy(self, request: HttpRequest, obj: Location) -> None:
+        said = busy.start_busy(
+            location_id=obj.pk, actor=request.user.get_username(), now=timezone.now()
+        )
+        messages.info(request, busy.in_words(said))
+
+    def _end_busy(self, request: HttpRequest, obj: Location) -> None:
+        busy.end_busy(location_id=obj.pk)
+        messages.info(request, _now("Back to normal. Times people were told stay."))
+
     @admin.display(description=_("Busy"))
-    def busy(self, row: Location) -> SafeString:
-        if row.busy_extra_min and row.busy_until and row.busy_until > timezone.now():
+    def busyness(self, row: Location) -> SafeString:
+        if busy.is_busy(row, timezone.now()):
             return tag(_("+%(n)d min") % {"n": row.busy_extra_min}, "warn")
         return tag(_("normal"), "good")
 

@@ -107,6 +107,9 @@ class SourceAccountAdmin(RestaurantPage):
                 else "?",
             }
             rows.append((_now("Calls with a wrong signature"), failed, obj.last_signature_hint))
+        if obj.last_polled_at or obj.poll_error:
+            polled = local(obj.last_polled_at, zone) or _now("never")
+            rows.append((_now("Last asked for changes"), polled, obj.poll_error))
         stuck = InboundCall.objects.filter(account=obj, state__in=["quarantined", "failed"])
         context = {
             "url": webhook_url(obj),
@@ -156,6 +159,8 @@ class SourceAccountAdmin(RestaurantPage):
         failed, heard = row.last_signature_failure_at, row.last_call_at
         if failed and (heard is None or failed > heard):
             return tag(_("signature refused"), "bad")
+        if heard and row.silent_since == heard:
+            return tag(_("silent"), "bad")
         return tag(_("works"), "good") if heard else tag(_("no news yet"), "quiet")
 
     @admin.display(description=_("Could not be read"), ordering="stuck")

@@ -51,7 +51,14 @@ class SourceAccount(models.Model):
     #: canonical states that ever arrived; routes waiting for others are shown as dead
     seen_states = models.JSONField(default=list, blank=True)
     last_call_at = models.DateTimeField(null=True, blank=True)
+    #: everything the source changed before this moment was seen by a poll that ended well
     last_polled_at = models.DateTimeField(null=True, blank=True)
+    #: not polled before; while a worker polls, the end of its lease
+    poll_due_at = models.DateTimeField(null=True, blank=True, editable=False)
+    #: why the last poll did not end well; "" = it did
+    poll_error = models.CharField(max_length=200, blank=True, editable=False)
+    #: the last call before a silence staff were told about
+    silent_since = models.DateTimeField(null=True, blank=True, editable=False)
     signature_failures = models.PositiveIntegerField(default=0)
     last_signature_failure_at = models.DateTimeField(null=True, blank=True)
     last_signature_hint = models.CharField(max_length=300, blank=True)
