@@ -1,0 +1,113 @@
+"""Outbound: a message, what the vendor says about it, what people send back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from integrations.contracts.settings import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Everything one delivery attempt says. Lives in memory only, never on a broker.
+
+    ``text`` is always present (it is the fallback of every channel). ``order`` and ``event`` are
+    the same closed context the message templates see (notifications/context.py), for providers
+    that send data instead of text (cards, CRM events, tickets, partner webhooks).
+    """
+
+    attempt_id: str
+    channel: Channel
+    to: str = field(repr=False)
+    text: str = field(repr=False)
+    event_kind: str = "status_changed"
+    milestone: str = ""
+    purpose: str = "order_updates"
+    subject: str = field(default="", repr=False)
+    html: str = field(default="", repr=False)
+    #: seconds for which the message is still worth having; passed to vendors that can expire
+    valid_for_s: int = 1800
+    language: str = "en"
+    #: names and values for vendor-side templates
+    vendor_template: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    order: Mapping[str, Any] = field(default_factory=dict)
+    event: Mapping[str, Any] = field(default_factory=dict)
+    restaurant: Mapping[str, Any] = field(default_factory=dict)
+    recipient: Mapping[str, Any] = field(default_factory=dict)
+    #: links: order page, acknowledge, unsubscribe (one click), manage
+    links: Mapping[str, str] = field(default_factory=dict)
+    #: our public URL for receipts of this attempt, already carrying the attempt id
+    callback_url: str = ""
+    #: same value for all messages of one order to one recipient (threads, tags, collapse keys)
+    thread_key: str = ""
+    #: vendor id of an earlier message of this thread that may be edited in place
+    replaces_vendor_id: str = ""
+    #: the same for every try of one delivery: what a vendor that drops repetitions dedupes by
+    delivery_key: str = ""
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The vendor took the message. ``vendor_id`` is "" where the vendor gives none."""
+
+    vendor_id: str = ""
+    segments: int = 0
+    detail: str = ""
+
+
+class ReceiptKind(StrEnum):
+    """What a vendor says later about an attempt, by rank."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    CLICKED = "clicked"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One statement of a vendor about one earlier message.
+
+    At least one of ``attempt_id`` (what we put into the request and the vendor echoed) and
+    ``vendor_id`` is set. ``error`` is the class of errors.py a failed receipt stands for.
+    """
+
+    kind: ReceiptKind
+    vendor_id: str = ""
+    attempt_id: str = ""
+    vendor_time: datetime | None = None
+    vendor_code: str = ""
+    error: str = ""
+    #: unique inside the account when the vendor gives one; "" = derived from the other fields
+    event_id: str = ""
+    recipient: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Words (or a button) a person sent back on a channel."""
+
+    channel: Channel
+    sender: str
+    text: str
+    vendor_id: str
+    occurred_at: datetime | None = None
+    #: "stop", "start", "help" when the vendor says it handled the word itself
+    vendor_handled: str = ""
+    #: the vendor already sent its own confirmation
+    vendor_confirmed: bool = False
+    #: e.g. {"type": "acknowledge", "value": "..."} for buttons
+    action: Mapping[str, str] = field(default_factory=dict)
+    #: which of our numbers or pages it was sent to
+    recipient: str = ""

@@ -1,0 +1,105 @@
+"""The interface one provider file fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from integrations.contracts.calls import HttpRequest, HttpResponse, InboundCall, Reply200
+from integrations.contracts.messages import Accepted, Message, Receipt, Reply
+from integrations.contracts.settings import Capabilities, Channel, Setting
+from integrations.errors import (
+    ConfigurationError,
+    MessageRejected,
+    OutcomeUnknown,
+    RateLimited,
+    TransientError,
+)
+
+if TYPE_CHECKING:
+    from integrations.http import Http
+
+
+class Provider:
+    """One outbound vendor. Subclasses translate; sending is inherited.
+
+    ``account`` holds the values of the declared ``settings``. ``base_url`` is the vendor's host,
+    or the sandbox's when the account is a sandbox account. ``request`` and ``outcome`` are pure.
+    """
+
+    key: ClassVar[str]
+    channel: ClassVar[Channel]
+    title: ClassVar[str] = ""
+    settings: ClassVar[tuple[Setting, ...]] = ()
+    capabilities: ClassVar[Capabilities] = Capabilities()
+    #: the vendor's production host, e.g. https://api.twilio.com
+    live_base_url: ClassVar[str] = ""
+
+    def __init__(self, account: Mapping[str, str], *, base_url: str = "") -> None:
+        self.account = account
+        self.base_url = (base_url or self.live_base_url).rstrip("/")
+        for setting in self.settings:
+            if setting.required and not account.get(setting.name):
+                raise ConfigurationError(self.key, f"setting '{setting.name}' is missing")
+
+    def request(self, message: Message) -> HttpRequest:
+        """The exact request for ``message``. Pure."""
+        raise NotImplementedError
+
+    def outcome(self, message: Message, response: HttpResponse) -> Accepted:
+        """Read the vendor's answer: ``Accepted`` or one of the errors of errors.py. Pure."""
+        raise NotImplementedError
+
+    async def send(self, message: Message, http: Http) -> Accepted:
+        """request -> the network -> outcome. Raises the errors of errors.py, nothing else."""
+        response = await http.send(self.request(message), provider=self.key)
+        return self.outcome(message, response)
+
+    def look_up(self, message: Message) -> HttpRequest | None:
+        """The request that asks whether an attempt arrived, where the vendor can tell."""
+        return None
+
+    def looked_up(self, message: Message, response: HttpResponse) -> Accepted | None:
+        """Read the answer to ``look_up``: the acceptance, or None = it never arrived.
+
+        Raises OutcomeUnknown when the answer cannot tell. Pure.
+        """
+        raise OutcomeUnknown(self.key, response, detail="this vendor cannot be asked")
+
+    def receipts(self, call: InboundCall) -> list[Receipt]:
+        """Verify ``call`` (raises SignatureInvalid), then read receipts from it. Pure."""
+        return []
+
+    def replies(self, call: InboundCall) -> list[Reply]:
+        """Verify ``call`` (raises SignatureInvalid), then read replies from it. Pure."""
+        return []
+
+    def handshake(self, call: InboundCall) -> Reply200 | None:
+        """Answer a vendor that tests the URL with a challenge; None = not a challenge."""
+        return None
+
+    def answer(self, call: InboundCall) -> Reply200:
+        """What the vendor wants to hear for a verified, stored call (default: 200, empty)."""
+        return Reply200()
+
+    def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:
+        """The classes every HTTP vendor shares; call it after the vendor's own codes."""
+        status = response.status
+        if 200 <= status < 300:
+            return
+        if status == 429:
+            raise RateLimited(
+                self.key,
+                response,
+                retry_after_s=response.retry_after_s(),
+                vendor_code=vendor_code,
+            )
+        if status in (401, 403, 404) or 300 <= status < 400:
+            raise ConfigurationError(
+                self.key, f"the vendor answered HTTP {status}", vendor_code=vendor_code
+            )
+        if status in (502, 504):
+            raise OutcomeUnknown(self.key, response, vendor_code=vendor_code)
+        if status >= 500 or status == 408:
+            raise TransientError(self.key, response, vendor_code=vendor_code)
+        raise MessageRejected(self.key, response, vendor_code=vendor_code)

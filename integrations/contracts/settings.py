@@ -1,0 +1,62 @@
+"""Declared settings of an account: the admin form, encryption and the docs come from these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Channel(StrEnum):
+    """The kind of address a message goes to."""
+
+    SMS = "sms"
+    EMAIL = "email"
+    WHATSAPP = "whatsapp"
+    MESSENGER = "messenger"
+    TELEGRAM = "telegram"
+    PUSH = "push"
+    WEB_PUSH = "web_push"
+    REALTIME = "realtime"
+    TEAM_CHAT = "team_chat"
+    CRM = "crm"
+    HELPDESK = "helpdesk"
+    COMMERCE = "commerce"
+    AUTOMATION = "automation"
+    WEBHOOK = "webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value an account needs. Secrets are shown masked and never logged."""
+
+    name: str
+    label: str = ""
+    secret: bool = False
+    required: bool = True
+    default: str = ""
+    help: str = ""
+    choices: tuple[str, ...] = ()
+    #: the value is a URL a person typed: requests to it pass the SSRF guard
+    is_url: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can do; planning, dispatch and the docs read it."""
+
+    receipts: bool = False
+    replies: bool = False
+    #: the vendor drops a second request with the same key
+    idempotency_key: bool = False
+    #: the vendor can be asked whether an attempt arrived (``Provider.look_up``)
+    look_up: bool = False
+    #: the vendor can change a message it already has
+    edit: bool = False
+    #: longest text in characters; 0 = no practical limit
+    max_chars: int = 0
+    #: requests per second one account may make; 0 = no limit known
+    rate_per_s: float = 0.0
+    #: the destination is part of the account (a chat webhook), not an address of a person
+    account_is_address: bool = False
+    #: vendor template name and variables are needed to start a conversation
+    vendor_templates: bool = False
