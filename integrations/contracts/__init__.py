@@ -12,7 +12,15 @@ from integrations.contracts.calls import (
     Reply200,
     basic_auth,
 )
-from integrations.contracts.messages import Accepted, Message, Receipt, ReceiptKind, Reply
+from integrations.contracts.messages import (
+    Accepted,
+    Choice,
+    Message,
+    Receipt,
+    ReceiptKind,
+    Reply,
+    StopList,
+)
 from integrations.contracts.provider import Provider
 from integrations.contracts.settings import Capabilities, Channel, Setting
 from integrations.contracts.source import Source
@@ -35,6 +43,7 @@ __all__ = [
     "Accepted",
     "Capabilities",
     "Channel",
+    "Choice",
     "Customer",
     "FollowUp",
     "HttpRequest",
@@ -51,6 +60,7 @@ __all__ = [
     "Setting",
     "Source",
     "State",
+    "StopList",
     "basic_auth",
     "ordering_key",
 ]

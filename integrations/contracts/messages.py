@@ -45,8 +45,13 @@ class Message:
     callback_url: str = ""
     #: same value for all messages of one order to one recipient (threads, tags, collapse keys)
     thread_key: str = ""
-    #: vendor id of an earlier message of this thread that may be edited in place
+    #: vendor id of the newest earlier message of this thread at this account, where the provider
+    #: declares ``capabilities.edit``: the message to change, the ticket to add to
     replaces_vendor_id: str = ""
+    #: the person wrote to us a moment ago: a chat app lets us answer in free words
+    window_open: bool = False
+    #: the id the provider's own source (``Provider.of_source``) gave the order
+    source_order_id: str = ""
     #: the same for every try of one delivery: what a vendor that drops repetitions dedupes by
     delivery_key: str = ""
     urgent: bool = False
@@ -80,7 +85,8 @@ class Receipt:
     """One statement of a vendor about one earlier message.
 
     At least one of ``attempt_id`` (what we put into the request and the vendor echoed) and
-    ``vendor_id`` is set. ``error`` is the class of errors.py a failed receipt stands for.
+    ``vendor_id`` is set; a watermark ("everything up to then was read") has ``recipient`` and
+    ``up_to`` instead. ``error`` is the class of errors.py a failed receipt stands for.
     """
 
     kind: ReceiptKind
@@ -92,6 +98,7 @@ class Receipt:
     #: unique inside the account when the vendor gives one; "" = derived from the other fields
     event_id: str = ""
     recipient: str = ""
+    up_to: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +118,28 @@ class Reply:
     action: Mapping[str, str] = field(default_factory=dict)
     #: which of our numbers or pages it was sent to
     recipient: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a person chose about one of their addresses, for a vendor that keeps a list itself."""
+
+    channel: Channel
+    to: str = field(repr=False)
+    is_stopped: bool
+    #: "order_updates", "marketing" ...; "" = everything on this channel
+    purpose: str
+    occurred_at: datetime
+    #: the ledger's id of the choice: the same whenever it is told again
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopList:
+    """A page of the addresses a vendor will not send to, as receipts without a message.
+
+    ``next_page`` is what the next request needs; "" = this was the last page.
+    """
+
+    receipts: tuple[Receipt, ...] = ()
+    next_page: str = ""

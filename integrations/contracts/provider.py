@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from integrations.contracts.calls import HttpRequest, HttpResponse, InboundCall, Reply200
-from integrations.contracts.messages import Accepted, Message, Receipt, Reply
+from integrations.contracts.messages import Accepted, Choice, Message, Receipt, Reply, StopList
 from integrations.contracts.settings import Capabilities, Channel, Setting
 from integrations.errors import (
     ConfigurationError,
@@ -34,6 +35,8 @@ class Provider:
     capabilities: ClassVar[Capabilities] = Capabilities()
     #: the vendor's production host, e.g. https://api.twilio.com
     live_base_url: ClassVar[str] = ""
+    #: only orders this source knows can be told here; their id there is the address
+    of_source: ClassVar[str] = ""
 
     def __init__(self, account: Mapping[str, str], *, base_url: str = "") -> None:
         self.account = account
@@ -41,6 +44,19 @@ class Provider:
         for setting in self.settings:
             if setting.required and not account.get(setting.name):
                 raise ConfigurationError(self.key, f"setting '{setting.name}' is missing")
+
+    @classmethod
+    def address_channels(cls, settings: Mapping[str, str]) -> tuple[Channel, ...]:
+        """The kinds of address an account reaches people by, the preferred first.
+
+        A CRM knows people by mailbox or number: consent is asked for that address.
+        """
+        return (cls.channel,)
+
+    @classmethod
+    def can_begin(cls, settings: Mapping[str, str]) -> bool:
+        """Whether an account may begin a conversation with an approved vendor template."""
+        return cls.capabilities.vendor_templates
 
     def request(self, message: Message) -> HttpRequest:
         """The exact request for ``message``. Pure."""
@@ -52,8 +68,11 @@ class Provider:
 
     async def send(self, message: Message, http: Http) -> Accepted:
         """request -> the network -> outcome. Raises the errors of errors.py, nothing else."""
-        response = await http.send(self.request(message), provider=self.key)
-        return self.outcome(message, response)
+        return self.outcome(message, await self.exchange(self.request(message), http))
+
+    async def exchange(self, request: HttpRequest, http: Http) -> HttpResponse:
+        """One request of this account and its answer; adapters with access tokens add theirs."""
+        return await http.send(request, provider=self.key)
 
     def look_up(self, message: Message) -> HttpRequest | None:
         """The request that asks whether an attempt arrived, where the vendor can tell."""
@@ -81,6 +100,27 @@ class Provider:
     def answer(self, call: InboundCall) -> Reply200:
         """What the vendor wants to hear for a verified, stored call (default: 200, empty)."""
         return Reply200()
+
+    def choice_requests(self, choice: Choice) -> list[HttpRequest]:
+        """What tells the vendor's own list about a person's choice; [] = it keeps none. Pure.
+
+        The answers are judged by ``raise_for_status``. Nothing here may grant what the person
+        did not grant, nor lift what they stopped elsewhere.
+        """
+        return []
+
+    def erasure_requests(self, channel: Channel, to: str) -> list[HttpRequest]:
+        """What makes the vendor forget a person; [] = it has nothing to forget. Pure."""
+        return []
+
+    def stop_list_request(self, since: datetime, page: str = "") -> HttpRequest | None:
+        """The request for one page of whom the vendor stopped since then; None = no such list."""
+        return None
+
+    def stop_list(self, response: HttpResponse) -> StopList:
+        """Read a page; raises the errors of errors.py. Pure."""
+        self.raise_for_status(response)
+        return StopList()
 
     def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:
         """The classes every HTTP vendor shares; call it after the vendor's own codes."""

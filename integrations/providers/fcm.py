@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -27,7 +26,7 @@ from integrations.errors import (
     TransientError,
 )
 from integrations.payloads import inner, objects, text
-from integrations.providers.fcm_token import AUDIENCE, AccessToken, ServiceAccount
+from integrations.providers.fcm_token import AUDIENCE, ServiceAccount, google_token
 
 if TYPE_CHECKING:
     from integrations.http import Http
@@ -82,7 +81,7 @@ class Fcm(Provider):
             ) from error
         #: never the one in the key file, which anybody could have written
         self.token_url = f"{self.base_url}/token" if base_url else AUDIENCE
-        self._token = AccessToken(self._service, self.token_url, provider=self.key)
+        self._token = google_token(self._service, self.token_url, provider=self.key)
 
     def request(self, message: Message) -> HttpRequest:
         """POST messages:send, without the access token."""
@@ -91,12 +90,11 @@ class Fcm(Provider):
     async def send(self, message: Message, http: Http) -> Accepted:
         """Get a token, POST; a refused token is renewed and the message sent once more."""
         request = self._request(message, datetime.now(UTC))
-        token = await self._token.get(http)
-        response = await http.send(_authorized(request, token), provider=self.key)
-        if response.status == 401 and _codes(response) == ("", "UNAUTHENTICATED"):
-            token = await self._token.get(http, refused=token)
-            response = await http.send(_authorized(request, token), provider=self.key)
-        return self.outcome(message, response)
+        return self.outcome(message, await self.exchange(request, http))
+
+    async def exchange(self, request: HttpRequest, http: Http) -> HttpResponse:
+        """With the account's access token."""
+        return await self._token.exchange(request, http, is_refusal=_is_token_refused)
 
     def outcome(self, message: Message, response: HttpResponse) -> Accepted:
         """FCM's own code decides, then Google's status, then the HTTP status."""
@@ -169,8 +167,8 @@ class Fcm(Provider):
         return found
 
 
-def _authorized(request: HttpRequest, token: str) -> HttpRequest:
-    return replace(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
+def _is_token_refused(response: HttpResponse) -> bool:
+    return _codes(response) == ("", "UNAUTHENTICATED")
 
 
 def _address(to: str, provider: str) -> dict[str, str]:

@@ -14,10 +14,11 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from integrations.access_tokens import AccessToken
 from integrations.contracts import HttpResponse
 from integrations.errors import ConfigurationError, OutcomeUnknown, RateLimited, TransientError
 from integrations.providers.fcm import Fcm
-from integrations.providers.fcm_token import AUDIENCE, AccessToken, ServiceAccount
+from integrations.providers.fcm_token import AUDIENCE, ServiceAccount, google_token
 from tests.integrations import fixture_files as files
 from tests.integrations.loopback import IMPATIENT, Call, opened, serving
 from tests.integrations.providers.test_fcm import KEY_FILE, WHEN, answer
@@ -114,7 +115,7 @@ def clock_at(moment: datetime) -> Callable[[], datetime]:
 async def ask(google: Google, *moments: datetime) -> list[str]:
     service = ServiceAccount.from_json(json.dumps(KEY_FILE))
     async with serving(google) as server, opened(IMPATIENT) as http:
-        token = AccessToken(service, f"{server.origin}/token", provider="fcm")
+        token = google_token(service, f"{server.origin}/token", provider="fcm")
         return [await token.get(http, now=clock_at(moment)) for moment in moments]
 
 
@@ -143,7 +144,7 @@ def test_a_token_outlives_the_event_loop_it_was_asked_on() -> None:
     async def once() -> None:
         nonlocal token
         async with serving(google) as server, opened(IMPATIENT) as http:
-            token = token or AccessToken(service, f"{server.origin}/token", provider="fcm")
+            token = token or google_token(service, f"{server.origin}/token", provider="fcm")
             tokens.extend(await asyncio.gather(token.get(http), token.get(http)))
 
     for _ in range(2):
