@@ -25,8 +25,8 @@ from integrations.contracts import (
     State,
     ordering_key,
 )
-from integrations.errors import EventIgnored, PayloadMalformed, SignatureInvalid
-from integrations.signatures import is_same
+from integrations.errors import EventIgnored, PayloadMalformed
+from integrations.signatures import require_value
 from integrations.sources.clover_order import (
     DELETED,
     STATES,
@@ -117,18 +117,14 @@ class Clover(Source):
         It has to be: Clover shows the auth code only after its verification code was pasted.
         """
         expected = self.account.get("auth_code", "")
-        given = call.headers.get(HEADER, "")
-        if not expected:
-            if _verification_code(call):
-                return
-            raise SignatureInvalid("no auth code is set on the account")
-        if not given:
-            raise SignatureInvalid("header X-Clover-Auth is missing")
-        if not is_same(given.strip(), expected.strip()):
-            raise SignatureInvalid(
-                f"X-Clover-Auth is not the auth code: got {len(given)} characters, "
-                f"expected {len(expected)}"
-            )
+        if not expected and _verification_code(call):
+            return
+        require_value(
+            header="X-Clover-Auth",
+            given=call.headers.get(HEADER, ""),
+            allowed=[expected],
+            what="auth code",
+        )
 
     def event_key(self, call: InboundCall) -> str:
         """Merchant, object, change and time; of several changes in one call a hash of all."""

@@ -20,9 +20,9 @@ from integrations.contracts import (
     Source,
     State,
 )
-from integrations.errors import EventIgnored, PayloadMalformed, SignatureInvalid
+from integrations.errors import EventIgnored, PayloadMalformed
 from integrations.redaction import without_members
-from integrations.signatures import matches_any
+from integrations.signatures import require_value
 from integrations.sources import doordash_drive as drive
 from integrations.sources import doordash_marketplace as marketplace
 
@@ -82,17 +82,12 @@ class DoorDash(Source):
     def verify(self, call: InboundCall) -> None:
         """DoorDash signs nothing: it sends back the value typed into its portal."""
         names = ("authorization", "previous_authorization")
-        allowed = [value for value in (self.account.get(name, "") for name in names) if value]
-        if not allowed:
-            raise SignatureInvalid("no Authorization value is set on the account")
-        given = call.headers.get("authorization", "")
-        if not given:
-            raise SignatureInvalid("header Authorization is missing")
-        if not matches_any(given.strip(), [value.strip() for value in allowed]):
-            raise SignatureInvalid(
-                f"Authorization is not the value of this account: got {len(given)} characters, "
-                f"expected {len(allowed[0])}"
-            )
+        require_value(
+            header="Authorization",
+            given=call.headers.get("authorization", ""),
+            allowed=[self.account.get(name, "") for name in names],
+            what="Authorization value",
+        )
 
     def event_key(self, call: InboundCall) -> str:
         """DoorDash numbers no events: what happened to which order or delivery, and when."""

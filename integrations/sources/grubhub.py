@@ -22,12 +22,11 @@ from integrations.contracts import (
     Setting,
     Source,
     State,
-    basic_auth,
     ordering_key,
 )
-from integrations.errors import EventIgnored, PayloadMalformed, SignatureInvalid
+from integrations.errors import EventIgnored, PayloadMalformed
 from integrations.redaction import without_members
-from integrations.signatures import matches_any
+from integrations.signatures import require_basic
 
 DELIVERY_STREAM = "connect.delivery"
 ORDER_STREAM = "marketplace.order"
@@ -93,18 +92,12 @@ class Grubhub(Source):
 
     def verify(self, call: InboundCall) -> None:
         """HTTP Basic, as chosen at signup."""
-        user = self.account.get("username", "")
         names = ("password", "previous_password")
-        passwords = [p for p in (self.account.get(name, "") for name in names) if p]
-        if not (user and passwords):
-            raise SignatureInvalid("no user and password are set on the account")
-        given = call.headers.get("authorization", "")
-        if not given:
-            raise SignatureInvalid("header Authorization is missing")
-        scheme, _, rest = given.partition(" ")
-        same = f"{'Basic' if scheme.lower() == 'basic' else scheme} {rest.strip()}"
-        if not matches_any(same, [basic_auth(user, password) for password in passwords]):
-            raise SignatureInvalid("Authorization is not the user and password of this account")
+        require_basic(
+            given=call.headers.get("authorization", ""),
+            user=self.account.get("username", ""),
+            passwords=(self.account.get(name, "") for name in names),
+        )
 
     def event_key(self, call: InboundCall) -> str:
         """Delivery, kind and newest element of the history; estimates also by their value."""

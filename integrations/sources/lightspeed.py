@@ -18,10 +18,9 @@ from integrations.contracts import (
     Setting,
     Source,
     State,
-    basic_auth,
 )
-from integrations.errors import EventIgnored, PayloadMalformed, SignatureInvalid
-from integrations.signatures import matches_any
+from integrations.errors import EventIgnored, PayloadMalformed
+from integrations.signatures import require_basic
 
 STREAM = "order"
 #: status -> ours. Whom IN_DELIVERY and DELIVERED are about, the guest or the till, depends on
@@ -62,20 +61,13 @@ class Lightspeed(Source):
 
     def verify(self, call: InboundCall) -> None:
         """HTTP Basic with the user and password of the endpoint."""
-        user = self.account.get("username", "")
         names = ("password", "previous_password")
-        passwords = [p for p in (self.account.get(name, "") for name in names) if p]
-        if not (user and passwords):
-            raise SignatureInvalid("no user and password are set on the account")
-        given = call.headers.get("authorization", "")
-        if not given:
-            raise SignatureInvalid(
-                "header Authorization is missing; register the endpoint with withBasicAuth"
-            )
-        scheme, _, rest = given.partition(" ")
-        same = f"{'Basic' if scheme.lower() == 'basic' else scheme} {rest.strip()}"
-        if not matches_any(same, [basic_auth(user, password) for password in passwords]):
-            raise SignatureInvalid("Authorization is not the user and password of this account")
+        require_basic(
+            given=call.headers.get("authorization", ""),
+            user=self.account.get("username", ""),
+            passwords=(self.account.get(name, "") for name in names),
+            if_missing="; register the endpoint with withBasicAuth",
+        )
 
     def event_key(self, call: InboundCall) -> str:
         """Endpoint, kind, order, status and account; the vendor's own key where it sends one."""

@@ -69,12 +69,15 @@ class Olo(Source):
         """Base64 HMAC-SHA256 over URL, raw body, message id and time, joined by line feeds."""
         message_id = call.headers.get("x-olo-message-id", "")
         stamp = call.headers.get("x-olo-timestamp", "")
-        signed = (
-            call.url.encode("utf-8", "surrogatepass"),
+        rest = (
             call.body,
             message_id.encode("utf-8", "surrogatepass"),
             stamp.encode("utf-8", "surrogatepass"),
         )
+
+        def signed(url: str) -> bytes:
+            return b"\n".join((url.encode("utf-8", "surrogatepass"), *rest))
+
         require_hmac(
             header="X-Olo-Signature",
             given=call.headers.get("x-olo-signature", ""),
@@ -82,8 +85,10 @@ class Olo(Source):
                 self.account.get("shared_secret", ""),
                 self.account.get("previous_shared_secret", ""),
             ),
-            message=b"\n".join(signed),
+            message=signed(call.url),
             encode=hmac_base64,
+            call=call,
+            over=signed,
         )
         sent_at = time_of_ticks(stamp)
         if not message_id or sent_at is None:

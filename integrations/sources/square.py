@@ -68,6 +68,8 @@ class Square(Source):
             ),
             message=call.url.encode() + call.body,
             encode=hmac_base64,
+            call=call,
+            over=lambda url: url.encode() + call.body,
         )
 
     def event_key(self, call: InboundCall) -> str:
