@@ -89,6 +89,8 @@ class AddressSnapshot:
     holds_marketing: bool = False
     #: what people may see of the address
     masked: str = ""
+    #: the one provider account that reaches it; "" = any of the channel
+    bound_to: str = ""
     #: where the number may be; called only when hours have to be kept
     place: Callable[[], NumberPlace] = field(default=nowhere, compare=False)
 

@@ -117,6 +117,9 @@ class ContactAddress(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     #: the vendor said nobody is there (dead token, unknown subscriber); not a consent matter
     unreachable_at = models.DateTimeField(null=True, blank=True)
+    #: token of the one provider account that knows this address (a bot's chat, a page's guest,
+    #: an app's device); "" = any account of the channel reaches it
+    bound_to = models.CharField(max_length=64, blank=True)
     #: a conversation window of chat apps closes then
     window_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

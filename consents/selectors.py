@@ -51,7 +51,7 @@ _ADDRESS_COLUMNS = """
            AND (p.channel = a.channel OR p.scope = 'all')),
        EXISTS (SELECT 1 FROM consents_inboxitem i
                 WHERE i.address_id = a.id AND i.holds_marketing AND i.settled_at IS NULL),
-       a.masked
+       a.masked, a.bound_to
 """
 
 # the three queries are put together from the constants above alone
@@ -154,7 +154,8 @@ def _load_addresses(ids: set[int]) -> dict[int, AddressSnapshot]:
 
 def _address(row: tuple[Any, ...]) -> AddressSnapshot:
     (address_id, group, country, channel, digest, generation, region, origin) = row[:8]
-    (verified, expires, unreachable, window, token, states, suppressions, held, masked) = row[8:]
+    (verified, expires, unreachable, window, token, states, suppressions, held) = row[8:16]
+    masked, bound_to = row[16:]
     snapshot = AddressSnapshot(
         channel=channel,
         address_id=address_id,
@@ -172,6 +173,7 @@ def _address(row: tuple[Any, ...]) -> AddressSnapshot:
         suppressions=tuple(_suppression(s) for s in suppressions) if suppressions else (),
         holds_marketing=held,
         masked=masked,
+        bound_to=bound_to,
     )
     if token is None:
         return snapshot

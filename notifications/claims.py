@@ -1,4 +1,4 @@
-"""The SQL of dispatch: claim, load, flip to sending, record. A handful of round trips a batch.
+"""The SQL of dispatch, first half: claim rows of the outbox and load what their messages need.
 
 Two transactions on purpose: the claim commits before the flip takes the address locks. Held
 together they would deadlock with a withdrawal, which takes the lock first and the rows second.
@@ -57,7 +57,8 @@ SELECT d.id, d.channel, d.step, d.tries, d.address_id, d.expires_at, d.overtaken
        e.data, e.part_ref, coalesce(e.held, ''),
        o.id, o.public_id, o.display, o.state, o.flags, o.fulfillment, o.is_scheduled,
        o.promised_at, o.est_ready_at, o.est_delivery_at, o.told_at, o.detail, o.location_id,
-       a.value, a.masked, a.address_hash, s.name, s.locale
+       a.value, a.masked, a.address_hash, s.name, s.locale,
+       d.lane, coalesce(a.channel, ''), a.window_until
 FROM notifications_delivery d
 JOIN notifications_notification n ON n.id = d.notification_id
 LEFT JOIN orders_orderevent e ON e.id = n.event_id
@@ -74,65 +75,6 @@ WHERE order_id = ANY(%s) AND state <> 'removed' ORDER BY order_id, position, id
 _ITEMS = """
 SELECT order_id, quantity, label FROM orders_item WHERE order_id = ANY(%s)
 ORDER BY order_id, position, id
-"""
-
-_FLIP = """
-WITH flips AS (
-    SELECT * FROM unnest(%(ids)s::bigint[], %(attempts)s::uuid[], %(versions)s::bigint[],
-                         %(basis)s::jsonb[]) AS f(id, attempt, version, basis)
-), flipped AS (
-    UPDATE notifications_delivery d
-    SET state = 'sending', attempt = f.attempt, tries = d.tries + 1, lease_until = %(lease)s,
-        template_version_id = f.version, consent_checked_at = %(now)s, consent_basis = f.basis
-    FROM flips f
-    WHERE d.id = f.id AND d.state = 'claimed'
-    RETURNING d.id, d.attempt, d.account_id, d.tries
-)
-INSERT INTO notifications_attempt (id, delivery_id, account_id, number, started_at, outcome,
-                                   vendor_code, vendor_id, detail, segments)
-SELECT attempt, id, account_id, tries, %(now)s, '', '', '', '', 0 FROM flipped
-RETURNING delivery_id
-"""
-
-_END = """
-UPDATE notifications_delivery d
-SET state = f.state, reason = f.reason, settled_at = %(now)s, lease_until = NULL
-FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(reasons)s::text[]) AS f(id, state, reason)
-WHERE d.id = f.id AND d.state = 'claimed'
-"""
-
-_DEFER = """
-UPDATE notifications_delivery d
-SET state = 'queued', due_at = f.due, reason = f.reason, lease_until = NULL
-FROM unnest(%(ids)s::bigint[], %(dues)s::timestamptz[], %(reasons)s::text[]) AS f(id, due, reason)
-WHERE d.id = f.id AND d.state = 'claimed'
-"""
-
-# a receipt may have come before our own record: it only ever moves a row forward
-_RECORD = """
-WITH r AS (
-    SELECT * FROM unnest(%(attempts)s::uuid[], %(outcomes)s::text[], %(statuses)s::int[],
-        %(codes)s::text[], %(vendor_ids)s::text[], %(details)s::text[], %(durations)s::int[],
-        %(segments)s::int[], %(states)s::text[], %(reasons)s::text[], %(dues)s::timestamptz[])
-        AS r(attempt, outcome, status, code, vendor_id, detail, duration, segments, state,
-             reason, due)
-), tried AS (
-    UPDATE notifications_attempt a
-    SET outcome = r.outcome, http_status = r.status, vendor_code = r.code,
-        vendor_id = r.vendor_id, detail = r.detail, duration_ms = r.duration,
-        segments = r.segments, finished_at = %(now)s
-    FROM r WHERE a.id = r.attempt
-)
-UPDATE notifications_delivery d
-SET state = CASE WHEN d.state = 'sending' THEN r.state ELSE d.state END,
-    reason = r.reason,
-    vendor_id = CASE WHEN r.vendor_id <> '' THEN r.vendor_id ELSE d.vendor_id END,
-    due_at = coalesce(r.due, d.due_at),
-    lease_until = NULL,
-    settled_at = CASE WHEN r.state = 'queued' THEN NULL ELSE %(now)s END
-FROM r
-WHERE d.attempt = r.attempt AND d.id = ANY(%(ids)s)
-  AND d.state IN ('sending', 'delivered', 'read', 'unknown')
 """
 
 
@@ -178,26 +120,16 @@ class Row:
     address_hash: str
     name_token: bytes | None
     locale: str
+    lane: str
+    #: the kind of the address: a CRM's message goes to a mailbox
+    address_channel: str
+    window_until: datetime | None
     parts: tuple[PartFacts, ...] = ()
     items: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Recorded:
-    """What one finished attempt writes."""
-
-    delivery_id: int
-    attempt_id: UUID
-    outcome: str
-    state: str
-    reason: str = ""
-    status: int | None = None
-    code: str = ""
-    vendor_id: str = ""
-    detail: str = ""
-    duration_ms: int = 0
-    segments: int = 0
-    due_at: datetime | None = None
+    #: vendor id of the newest earlier message of the lane, where the vendor can add to it
+    earlier_id: str = ""
+    #: the id the account's own source gave the order
+    source_order_id: str = ""
 
 
 def claim(*, account_id: int, limit: int, now: datetime, lease_s: int) -> list[int]:
@@ -269,6 +201,24 @@ def load(ids: Sequence[int]) -> list[Row]:
     return rows
 
 
+_EARLIER = """
+SELECT DISTINCT ON (d.lane) d.lane, d.vendor_id
+FROM notifications_notification n JOIN notifications_delivery d ON d.notification_id = n.id
+WHERE n.order_id = ANY(%s) AND d.account_id = %s AND d.lane = ANY(%s) AND d.vendor_id <> ''
+ORDER BY d.lane, d.id DESC
+"""
+
+
+def earlier_ids(rows: Sequence[Row], *, account_id: int) -> dict[str, str]:
+    """Lane -> vendor id of the newest message that left in it through this account. One query."""
+    orders = list({row.order_id for row in rows if row.order_id is not None})
+    if not orders:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_EARLIER, [orders, account_id, list({row.lane for row in rows})])
+        return dict(cursor.fetchall())
+
+
 def plain(quantity: Decimal) -> str:
     """2, 1.5: a quantity without trailing zeros."""
     return f"{quantity.normalize():f}"
@@ -291,87 +241,3 @@ def _loads(value: Any, empty: Any) -> Any:
     if value is None:
         return empty
     return json.loads(value) if isinstance(value, str) else value
-
-
-def flip_to_sending(
-    *,
-    ids: Sequence[int],
-    attempts: Sequence[UUID],
-    versions: Sequence[int | None],
-    basis: Sequence[str],
-    now: datetime,
-    lease_s: int,
-) -> set[int]:
-    """Flip claimed rows to sending and insert their attempts; returns the ids that flipped.
-
-    A row that a withdrawal cancelled in between does not flip, and so is never sent.
-    """
-    if not ids:
-        return set()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _FLIP,
-            {
-                "ids": list(ids),
-                "attempts": [str(a) for a in attempts],
-                "versions": list(versions),
-                "basis": list(basis),
-                "now": now,
-                "lease": now + timedelta(seconds=lease_s),
-            },
-        )
-        return {row[0] for row in cursor.fetchall()}
-
-
-def end_claimed(ended: Sequence[tuple[int, str, str]], now: datetime) -> None:
-    """End claimed rows unsent: (delivery id, state, reason)."""
-    if ended:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _END,
-                {
-                    "ids": [e[0] for e in ended],
-                    "states": [e[1] for e in ended],
-                    "reasons": [e[2][:60] for e in ended],
-                    "now": now,
-                },
-            )
-
-
-def defer_claimed(deferred: Sequence[tuple[int, datetime, str]]) -> None:
-    """Put claimed rows back with a later due time: (delivery id, due, reason)."""
-    if deferred:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _DEFER,
-                {
-                    "ids": [d[0] for d in deferred],
-                    "dues": [d[1] for d in deferred],
-                    "reasons": [d[2][:60] for d in deferred],
-                },
-            )
-
-
-def record(results: Sequence[Recorded], now: datetime) -> None:
-    """Write finished attempts and their deliveries in one statement."""
-    if not results:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _RECORD,
-            {
-                "ids": [r.delivery_id for r in results],
-                "attempts": [str(r.attempt_id) for r in results],
-                "outcomes": [r.outcome for r in results],
-                "statuses": [r.status for r in results],
-                "codes": [r.code[:60] for r in results],
-                "vendor_ids": [r.vendor_id[:200] for r in results],
-                "details": [r.detail[:200] for r in results],
-                "durations": [r.duration_ms for r in results],
-                "segments": [r.segments for r in results],
-                "states": [r.state for r in results],
-                "reasons": [r.reason[:60] for r in results],
-                "dues": [r.due_at for r in results],
-                "now": now,
-            },
-        )

@@ -122,6 +122,9 @@ def message(
         links={name: url for name, url in values["links"].items() if url},
         callback_url=f"{webhook_url(account.token)}?a={attempt_id}",
         thread_key=f"order-{row.order_public_id}" if row.order_public_id else "",
+        replaces_vendor_id=row.earlier_id,
+        window_open=row.window_until is not None and row.window_until > now,
+        source_order_id=row.source_order_id,
         delivery_key=str(row.id),
         urgent=row.is_urgent,
     )

@@ -20,12 +20,12 @@ from consents import locks, policy
 from consents import selectors as consent_selectors
 from integrations.contracts import Accepted, Message
 from integrations.errors import ConfigurationError
-from notifications import claims, compose, outcomes
+from notifications import claims, compose, flips, outcomes
+from notifications.asking import consent_facts
 from notifications.claims import Row
 from notifications.flight import Flight, Job
 from notifications.models import Delivery, DeliveryState, ProviderAccount
 from notifications.outbox import ring, ring_later
-from notifications.planning import consent_facts
 from notifications.rendering import TemplateInvalid
 from notifications.selectors import (
     AccountView,
@@ -34,6 +34,7 @@ from notifications.selectors import (
     provider_for,
     restaurant_config,
 )
+from orders.selectors import sources_of_orders
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def _drain(account_id: int) -> int:
     account = account_by_id(account_id)
     now = datetime.now(UTC)
     if account is None or not account.is_usable(now):
-        if account is not None and account.is_stopped:
+        if account is not None:
             hand_over(account, now)
         return 0
     flight = Flight(settings.DISPATCH_IN_FLIGHT)
@@ -127,13 +128,27 @@ def _next_batch(account: AccountView) -> tuple[list[Job], int]:
     if not ids:
         return [], 0
     config = restaurant_config(account.restaurant_id)
-    rows = claims.load(ids)
+    rows = load_rows(ids, account)
     try:
         jobs, versions = _compose(rows, config, account, now)
     except ConfigurationError as error:
         _stop(account, error, ids, now)
         return [], 0
-    return _flip(jobs, versions, config, now), len(ids)
+    return _flip(jobs, versions, config, account, now), len(ids)
+
+
+def load_rows(ids: Sequence[int], account: AccountView) -> list[Row]:
+    """The claimed rows, with what this account's vendor needs besides."""
+    rows = claims.load(ids)
+    if account.edits:
+        earlier = claims.earlier_ids(rows, account_id=account.id)
+        for row in rows:
+            row.earlier_id = earlier.get(row.lane, "")
+    if account.of_source:
+        known = sources_of_orders({row.order_id for row in rows if row.order_id is not None})
+        for row in rows:
+            row.source_order_id = known.get(row.order_id or 0, {}).get(account.of_source, "")
+    return rows
 
 
 def _compose(
@@ -157,7 +172,7 @@ def _compose(
             continue
         versions[row.id] = template.version_id
         jobs.append(Job(row, message, provider))
-    claims.end_claimed(ended, now)
+    flips.end_claimed(ended, now)
     return jobs, versions
 
 
@@ -179,7 +194,11 @@ def _blame_words(row: Row, account: AccountView, why: str, now: datetime) -> Non
 
 
 def _flip(
-    jobs: Sequence[Job], versions: dict[int, int], config: RestaurantConfig, now: datetime
+    jobs: Sequence[Job],
+    versions: dict[int, int],
+    config: RestaurantConfig,
+    account: AccountView,
+    now: datetime,
 ) -> list[Job]:
     """Ask consent again under the shared address locks and flip what may go to sending."""
     hashes = sorted({job.row.address_hash for job in jobs if job.row.address_hash})
@@ -202,7 +221,7 @@ def _flip(
             if snapshot is None:
                 ended.append((row.id, DeliveryState.CANCELLED, "address_gone"))
                 continue
-            decision = policy.decide(_facts(row, config), snapshot, packs, now)
+            decision = policy.decide(_facts(job, config, account), snapshot, packs, now)
             if decision.verdict == "drop":
                 ended.append((row.id, DeliveryState.CANCELLED, decision.code))
             elif decision.verdict == "delay" and decision.until is not None:
@@ -210,9 +229,9 @@ def _flip(
             else:
                 allowed.append(job)
                 basis.append(_basis(decision))
-        claims.end_claimed(ended, now)
-        claims.defer_claimed(deferred)
-        flipped = claims.flip_to_sending(
+        flips.end_claimed(ended, now)
+        flips.defer_claimed(deferred)
+        flipped = flips.flip_to_sending(
             ids=[job.row.id for job in allowed],
             attempts=[UUID(job.message.attempt_id) for job in allowed],
             versions=[versions[job.row.id] for job in allowed],
@@ -223,10 +242,11 @@ def _flip(
     return [job for job in allowed if job.row.id in flipped]
 
 
-def _facts(row: Row, config: RestaurantConfig) -> policy.MessageFacts:
+def _facts(job: Job, config: RestaurantConfig, account: AccountView) -> policy.MessageFacts:
+    row = job.row
     return consent_facts(
         config,
-        channel=row.channel,
+        channel=row.address_channel,
         purpose=row.purpose,
         kind=row.kind,
         milestone=row.milestone,
@@ -236,6 +256,7 @@ def _facts(row: Row, config: RestaurantConfig) -> policy.MessageFacts:
         expires_at=row.expires_at,
         fulfil_at=row.est_delivery_at or row.est_ready_at or row.promised_at,
         location_id=row.location_id,
+        has_template=account.can_begin and bool(job.message.vendor_template),
     )
 
 
@@ -255,7 +276,7 @@ def _record(account: AccountView, landed: Sequence[Job]) -> bool:
 
     now = datetime.now(UTC)
     after = outcomes.read(landed, now)
-    claims.record(after.recorded, now)
+    flips.record(after.recorded, now)
     outcomes.settle_account(account, after, now)
     outcomes.settle_addresses(opted_out=after.opted_out, unreachable=after.unreachable, now=now)
     for row, why in after.rejected:
@@ -281,7 +302,7 @@ def _stop(
     """The account cannot even build a request: stop it and put its rows back."""
     from notifications import steps
 
-    claims.defer_claimed([(delivery_id, now, "account_stopped") for delivery_id in ids])
+    flips.defer_claimed([(delivery_id, now, "account_stopped") for delivery_id in ids])
     after = outcomes.Aftermath(config_error=error)
     outcomes.settle_account(account, after, now)
     hand_over(account, now)
@@ -289,9 +310,10 @@ def _stop(
 
 
 def hand_over(account: AccountView, now: datetime) -> int:
-    """Give a stopped account's queued rows to the next account of the channel; returns how many.
+    """Give queued rows of an account that does not work to the next one; returns how many.
 
-    Without another one they stay queued until the manager mends the account or they expire.
+    Without another one they stay queued until the breaker closes, the manager mends the account
+    or they expire. What only this account can reach (a bot's chat) stays too.
     """
     if account.account_is_address:
         return 0
@@ -299,9 +321,12 @@ def hand_over(account: AccountView, now: datetime) -> int:
     others = [a for a in config.accounts_for(account.channel, now) if a.id != account.id]
     if not others:
         return 0
-    moved = Delivery.objects.filter(account_id=account.id, state=DeliveryState.QUEUED).update(
-        account_id=others[0].id
-    )
+    moved = Delivery.objects.filter(
+        account_id=account.id,
+        state=DeliveryState.QUEUED,
+        address__bound_to="",
+        address__channel__in=others[0].address_channels,
+    ).update(account_id=others[0].id)
     if moved:
         logger.warning(
             "account.failover",

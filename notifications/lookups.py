@@ -10,7 +10,8 @@ from consents.encryption import DecryptionFailed
 from integrations.contracts import Accepted
 from integrations.errors import ConfigurationError, IntegrationError
 from integrations.http import http_door, run
-from notifications import claims, compose
+from notifications import compose
+from notifications.dispatch import load_rows
 from notifications.models import Attempt, Delivery, DeliveryState
 from notifications.rendering import TemplateInvalid
 from notifications.selectors import account_by_id, provider_for, restaurant_config
@@ -55,7 +56,7 @@ def _ask(delivery_id: int, account_id: int, attempt_id: UUID | None) -> Accepted
     try:
         provider = provider_for(account)
         attempt = Attempt.objects.filter(pk=attempt_id).first()
-        loaded = claims.load([delivery_id])
+        loaded = load_rows([delivery_id], account)
         if attempt is None or not loaded or not provider.capabilities.look_up:
             return None
         message, _ = compose.message(
@@ -68,7 +69,7 @@ def _ask(delivery_id: int, account_id: int, attempt_id: UUID | None) -> Accepted
         request = provider.look_up(message)
         if request is None:
             return None
-        response = run(http_door().send(request, provider=provider.key))
+        response = run(provider.exchange(request, http_door()))
         return provider.looked_up(message, response)
     except (
         IntegrationError,

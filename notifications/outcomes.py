@@ -24,8 +24,9 @@ from integrations.errors import (
     RecipientUnreachable,
     TransientError,
 )
-from notifications.claims import Recorded, Row
+from notifications.claims import Row
 from notifications.flight import Job
+from notifications.flips import Recorded
 from notifications.models import DeliveryState, ProviderAccount
 from notifications.selectors import AccountView, clear_caches
 

@@ -15,13 +15,14 @@ from django.conf import settings
 
 from consents import policy
 from consents import selectors as consent_selectors
-from notifications import routing
+from notifications import asking, routing
 from notifications.outbox import lane_rows
 from notifications.plans import Occasion, PlannedDelivery, PlannedNotification, settle_with_lane
 from notifications.routing import EventFacts
 from notifications.selectors import AccountView, RestaurantConfig, RouteView, restaurant_config
 from notifications.telling import told_by_source
 from orders.models import Order, OrderEvent
+from orders.selectors import sources_of
 
 
 def plan_event(*, event: OrderEvent, order: Order, now: datetime) -> list[PlannedNotification]:
@@ -105,8 +106,13 @@ def _is_of_order(snapshot: policy.AddressSnapshot, order: Order) -> bool:
 
 def _reaches_people(route: RouteView, config: RestaurantConfig) -> bool:
     """Whether a step of this route goes to an address and not to a team chat."""
-    chats = {a.channel for a in config.accounts if a.account_is_address}
-    return any(step["channel"] not in chats for step in route.steps)
+    return any(not _goes_to_accounts(step, config) for step in route.steps)
+
+
+def _goes_to_accounts(step: Mapping[str, Any], config: RestaurantConfig) -> bool:
+    """Whether the step's accounts are the address themselves: there are no people to look for."""
+    accounts = [a for a in config.accounts if a.channel == step["channel"]]
+    return bool(accounts) and all(a.account_is_address for a in accounts)
 
 
 def _plan_route(
@@ -177,6 +183,8 @@ def _plan_steps(
 ) -> None:
     for index, step in enumerate(note.route.steps):
         when = step.get("when", "now")
+        if _goes_to_accounts(step, occasion.config):
+            continue
         if when == "otherwise" and any(not d.is_waiting for d in note.deliveries):
             note.note(f"step {index + 1}", "not needed", f"{step['channel']} is only a fallback")
             continue
@@ -195,101 +203,51 @@ def _plan_step(
     wanted = occasion.facts.data.get("address_id") if channel == "reply" else None
     if channel == "reply":
         channel = str(occasion.facts.data.get("channel") or "sms")
-    usable = [
-        a for a in addresses if a.channel == channel and (wanted is None or a.address_id == wanted)
-    ]
-    account = _account(occasion, step, channel)
-    if not usable:
-        note.note(label, "dropped", f"no {channel} address")
+    accounts = _accounts(occasion, step, channel)
+    pairs = _reachable(accounts, [a for a in addresses if wanted in (None, a.address_id)])
+    if not pairs:
+        is_account_missing = not accounts and any(a.channel == channel for a in addresses)
+        why = f"no working {channel} account" if is_account_missing else f"no {channel} address"
+        note.note(label, "dropped", why)
         return
-    if account is None:
-        note.note(label, "dropped", f"no working {channel} account")
-        return
-    for snapshot in usable:
-        due = _decide(occasion, note, label, channel, snapshot)
+    for account, snapshot in pairs:
+        due = asking.ask(occasion, note, label, channel, account, snapshot)
         if due is not None:
+            lane = f"{occasion.order.pk}:{snapshot.address_id}"
+            if snapshot.channel != channel:
+                # a ticket or CRM event and a mail to one mailbox do not wait for each other
+                lane = f"{lane}:{channel}"
             note.deliveries.append(
                 _delivery(
                     occasion, note, index, step, account, channel, due,
-                    lane=f"{occasion.order.pk}:{snapshot.address_id}",
-                    address_id=snapshot.address_id,
+                    lane=lane, address_id=snapshot.address_id,
                 )
             )  # fmt: skip
 
 
-def _account(occasion: Occasion, step: Mapping[str, Any], channel: str) -> AccountView | None:
+def _accounts(occasion: Occasion, step: Mapping[str, Any], channel: str) -> list[AccountView]:
+    """The working accounts of a channel, the one to try first first."""
     wanted = step.get("account") or occasion.facts.data.get("account_id")
     usable = occasion.config.accounts_for(channel, occasion.now)
-    return next((a for a in usable if a.id == wanted), usable[0] if usable else None)
+    return sorted(usable, key=lambda account: account.id != wanted)
 
 
-def _decide(
-    occasion: Occasion,
-    note: PlannedNotification,
-    label: str,
-    channel: str,
-    snapshot: policy.AddressSnapshot,
-) -> datetime | None:
-    """Ask the ledger; None = dropped, else the moment it may go."""
-    decision = policy.decide(
-        consent_facts(
-            occasion.config,
-            channel=channel,
-            purpose=note.route.purpose,
-            kind=occasion.facts.kind,
-            milestone=occasion.facts.milestone,
-            order_ref=str(occasion.order.public_id),
-            is_critical=note.route.critical,
-            audience=note.audience,
-            expires_at=note.expires_at,
-            fulfil_at=occasion.fulfil_at,
-            location_id=occasion.order.location_id,
-        ),
-        snapshot,
-        consent_selectors.active_packs(occasion.now),
-        occasion.now,
-    )
-    where = f"{channel} {snapshot.masked}"
-    if decision.verdict == "drop":
-        note.note(label, "dropped", f"{where}: {decision.code} ({decision.policy_version})")
-        return None
-    if decision.verdict == "delay" and decision.until is not None:
-        note.note(label, "delayed", f"{where}: {decision.code} until {decision.until:%H:%M}Z")
-        return decision.until
-    note.note(label, "allowed", f"{where}: {decision.basis or decision.code}")
-    return occasion.now
+def _reachable(
+    accounts: Sequence[AccountView], addresses: Sequence[policy.AddressSnapshot]
+) -> list[tuple[AccountView, policy.AddressSnapshot]]:
+    """Who reaches which address: of several kinds of address a person is reached by one.
 
-
-def consent_facts(
-    config: RestaurantConfig,
-    *,
-    channel: str,
-    purpose: str,
-    kind: str,
-    milestone: str,
-    order_ref: str,
-    is_critical: bool,
-    audience: str,
-    expires_at: datetime,
-    fulfil_at: datetime | None,
-    location_id: int | None,
-) -> policy.MessageFacts:
-    """What the ledger is asked; planning and dispatch ask the same question."""
-    place = config.locations.get(location_id or 0)
-    return policy.MessageFacts(
-        channel=channel,
-        purpose=purpose,
-        # the ledger knows answers by their own names: some are owed even after a STOP
-        event_kind=milestone.partition(":")[0] if kind == "reply" else kind,
-        milestone=milestone,
-        order_ref=order_ref,
-        is_critical=is_critical,
-        audience=audience,
-        expires_at=expires_at,
-        due_at=fulfil_at,
-        country=config.country,
-        timezone=place.timezone if place else config.timezone,
-    )
+    A chat or device is known to one account only; anything else goes to the first that can.
+    """
+    for kind in dict.fromkeys(kind for account in accounts for kind in account.address_channels):
+        found = []
+        for snapshot in addresses:
+            able = (a for a in accounts if a.reaches(kind, snapshot.bound_to))
+            if snapshot.channel == kind and (account := next(able, None)) is not None:
+                found.append((account, snapshot))
+        if found:
+            return found
+    return []
 
 
 def _plan_chats(
@@ -306,7 +264,11 @@ def _plan_chats(
             note = chats.get(account.id)
             if note is None:
                 note = chats[account.id] = _new(occasion, route, f"account:{account.id}", None, why)
-                note.note(f"step {index + 1}", "allowed", f"{account.name}: work tool")
+            if account.of_source and account.of_source not in sources_of(occasion.order):
+                why_not = f"{account.name}: not an order of {account.of_source}"
+                note.note(f"step {index + 1}", "dropped", why_not)
+                continue
+            note.note(f"step {index + 1}", "allowed", f"{account.name}: work tool")
             note.deliveries.append(
                 _delivery(
                     occasion, note, index, step, account, account.channel, occasion.now,

@@ -38,12 +38,22 @@ class AccountView:
     priority: int
     rate_per_s: float
     account_is_address: bool
+    #: kinds of address it reaches people by, the preferred first
+    address_channels: tuple[str, ...]
+    #: the source whose orders alone it can tell about; "" = any order
+    of_source: str
+    can_begin: bool
+    edits: bool
     open_until: datetime | None
     is_stopped: bool
 
     def is_usable(self, now: datetime) -> bool:
         """Neither stopped by a configuration error nor held by its circuit breaker."""
         return not self.is_stopped and (self.open_until is None or self.open_until <= now)
+
+    def reaches(self, channel: str, bound_to: str) -> bool:
+        """Whether an address of this kind, bound to this account token or to none, is for it."""
+        return channel in self.address_channels and bound_to in ("", self.token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +187,8 @@ def clear_caches() -> None:
 
 def account_view(account: ProviderAccount) -> AccountView:
     """The view of one account row."""
-    capabilities = registry.provider_class(account.provider).capabilities
+    provider = registry.provider_class(account.provider)
+    capabilities = provider.capabilities
     rate = account.rate_per_s if account.rate_per_s is not None else capabilities.rate_per_s
     return AccountView(
         id=account.pk,
@@ -191,6 +202,10 @@ def account_view(account: ProviderAccount) -> AccountView:
         priority=account.priority,
         rate_per_s=rate,
         account_is_address=capabilities.account_is_address,
+        address_channels=provider.address_channels(account.settings),
+        of_source=provider.of_source,
+        can_begin=provider.can_begin(account.settings),
+        edits=capabilities.edit,
         open_until=account.open_until,
         is_stopped=bool(account.stopped_reason),
     )

@@ -7,12 +7,13 @@ costs nothing per call. ``clear_caches`` is for tests and for the code that just
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from cachetools import TTLCache, cached
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from integrations.contracts import InboundCall, Source
@@ -149,6 +150,28 @@ def ways_out(restaurant_id: int) -> frozenset[str]:
         restaurant_id=restaurant_id, created_at__gt=timezone.now() - LEARN_FROM
     )
     return frozenset(recent.values_list("fulfillment", flat=True).distinct())
+
+
+def sources_of(order: Order) -> dict[str, str]:
+    """Source key -> the id that source gave the order. 1 query."""
+    return sources_of_orders([order.pk]).get(order.pk, {})
+
+
+def sources_of_orders(order_ids: Iterable[int]) -> dict[int, dict[str, str]]:
+    """The same for many orders (primary keys). 1 query."""
+    found: dict[int, dict[str, str]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_SOURCES_OF, [list(order_ids)])
+        for order_id, source, external_id in cursor.fetchall():
+            found.setdefault(order_id, {})[source] = external_id
+    return found
+
+
+_SOURCES_OF = """
+SELECT a.order_id, s.source, a.external_id
+  FROM orders_orderalias a JOIN orders_sourceaccount s ON a.system = 'account:' || s.id
+ WHERE a.order_id = ANY(%s) ORDER BY a.id
+"""
 
 
 def webhook_url(account: SourceAccount) -> str:

@@ -89,7 +89,7 @@ def test_a_stop_between_claim_and_flip_sends_nothing(sandbox: SandboxServer) -> 
     other = threading.Thread(target=stop)
     other.start()
     other.join(timeout=10)
-    assert dispatch._flip(jobs, versions, config, now) == []
+    assert dispatch._flip(jobs, versions, config, account, now) == []
     delivery = Delivery.objects.get(pk=ids[0])
     assert (delivery.state, delivery.reason) == ("cancelled", "consent_withdrawn")
     assert stage.messages("twilio") == []
