@@ -9,6 +9,7 @@ class ConfigApp(AppConfig):
     verbose_name = "Order Up"
 
     def ready(self) -> None:
+        from config import checks  # noqa: F401 - registers the system checks
         from integrations import http
 
         http.configure(

@@ -19,6 +19,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from config.celery import app
+from config.checks import address_problems
 from config.schedule import ensure_schedule
 from notifications import dispatch
 from notifications.models import ProviderAccount
@@ -32,6 +33,7 @@ class PortTaken(Exception):
 def run(*, say: Callable[[str], None]) -> None:
     """Start everything and stay until SIGINT or SIGTERM; stops cleanly."""
     from config import demo
+    from config.wsgi import application
     from integrations.sandbox.server import SandboxServer
 
     call_command("migrate", interactive=False, verbosity=0)
@@ -46,7 +48,7 @@ def run(*, say: Callable[[str], None]) -> None:
             raise PortTaken(
                 f"port {settings.SANDBOX_PORT} is taken ({error.strerror}); set SANDBOX_PORT"
             ) from error
-    web = _start_web()
+    web = _start_web(application)
     register_with_sandbox(ProviderAccount.objects.filter(mode="sandbox", enabled=True))
     demo.register_sources()
     # the embedded service does not read the setting and would keep its schedule in a file
@@ -67,10 +69,12 @@ def run(*, say: Callable[[str], None]) -> None:
         sandbox.stop()
 
 
-def _start_web() -> Any:
-    """The web server on persistent threads: each keeps its database connection."""
-    from config.wsgi import application
+def _start_web(application: Any) -> Any:
+    """The web server on persistent threads: each keeps its database connection.
 
+    Of what proxies say only the scheme counts, and only behind one; all else is cleared.
+    """
+    proxy = {"trusted_proxy": "*", "trusted_proxy_headers": {"x-forwarded-proto"}}
     try:
         server = waitress.create_server(
             application,
@@ -79,6 +83,8 @@ def _start_web() -> Any:
             threads=settings.WEB_THREADS,
             ident="order-up",
             max_request_body_size=8 * 1024 * 1024,
+            clear_untrusted_proxy_headers=True,
+            **(proxy if settings.BEHIND_PROXY else {}),
         )
     except OSError as error:
         raise PortTaken(f"port {settings.PORT} is taken ({error.strerror}); set PORT") from error
@@ -114,6 +120,8 @@ def _greet(say: Callable[[str], None]) -> None:
     login = demo.login()
     where = f"{settings.PUBLIC_URL}/admin/"
     say(f"  admin          {where}" + (f"  ({login[0]} / {login[1]})" if login else ""))
+    for problem in address_problems():
+        say(f"  ! {problem}")
     say("  Ctrl-C stops it; the data stay under var/")
     say("")
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from config import embedded
 from config.admin_settings import UNFOLD_EXTRA
 from config.keys import local_keys
+from orders.public_url import read_public_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -33,7 +35,13 @@ SANDBOX_URL = env("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rst
 #: whether the one-process mode starts the sandbox itself
 RUN_SANDBOX = env.bool("RUN_SANDBOX", default=True)
 #: what vendors and customers see; several vendors sign it, so it is a setting and never guessed
-PUBLIC_URL = env("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
+try:
+    PUBLIC_URL = read_public_url(env("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}"))
+except ValueError as error:
+    raise ImproperlyConfigured(f"PUBLIC_URL: {error}") from None
+#: a proxy ends TLS in front of us and names the scheme in X-Forwarded-Proto. We speak plain HTTP
+#: ourselves, so an https address means there is one. Its X-Forwarded-Host is never read.
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=PUBLIC_URL.startswith("https://"))
 #: the demonstration restaurant and its lunch service at start (0 switches it off)
 DEMO = env.bool("DEMO", default=True)
 
@@ -115,6 +123,8 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
+USE_X_FORWARDED_HOST = False
 # forms need an Origin header that is not "null"; links in messages carry no secret of their own
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
