@@ -29,6 +29,7 @@ __all__ = [
     "NotTheirsToSay",
     "Recorded",
     "WordsOutcome",
+    "bind_address",
     "confirm_carrier",
     "expire_addresses",
     "handle_inbound_words",
@@ -331,8 +332,14 @@ def mark_reachable(*, address_id: int) -> None:
 
 
 def open_window(*, address_id: int, until: datetime) -> None:
-    """The person wrote to us: a chat app lets us answer freely until then."""
-    ContactAddress.objects.filter(pk=address_id).update(window_until=until)
+    """The person wrote to us: a chat app lets us answer freely until then. Never shortened."""
+    rows = ContactAddress.objects.filter(pk=address_id)
+    rows.exclude(window_until__gte=until).update(window_until=until)
+
+
+def bind_address(*, address_id: int, to: str) -> None:
+    """Only this provider account (its token) knows the address: a bot's chat, an app's device."""
+    ContactAddress.objects.filter(pk=address_id).exclude(bound_to=to).update(bound_to=to)
 
 
 def verify_address(*, address_id: int, at: datetime, by: str) -> None:

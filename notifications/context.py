@@ -197,6 +197,9 @@ def _event(facts: MessageFacts, tz: ZoneInfo, now: datetime, language: str) -> d
         "new_in": in_minutes(new_eta, now, language),
         "also": " ".join(facts.also),
         "detail": str(data.get("detail") or ""),
+        "sender": str(data.get("sender") or ""),
+        #: [{"from": "customer" or "us", "text", "at"}], oldest first
+        "conversation": list(data.get("conversation") or []),
     }
 
 
@@ -248,7 +251,16 @@ def sample_facts(event_kind: str, milestone: str, language: str = "en") -> Messa
             "sentence": "+1 Miso soup, -1 Iced tea",
             "late_min": 12,
             "estimate": ready.isoformat(),
-            "detail": "The account was refused by the vendor",
+            "detail": "Could you leave the sauce aside?",
+            "sender": "+1•••0142",
+            "conversation": [
+                {"from": "us", "text": "Ready", "at": "2026-03-14T22:30:00+00:00"},
+                {
+                    "from": "customer",
+                    "text": "Could you leave the sauce aside?",
+                    "at": "2026-03-14T22:35:00+00:00",
+                },
+            ],
         },
         also=("Also changed: +1 Miso soup.",),
         first_name="Ana",

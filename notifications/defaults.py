@@ -77,6 +77,13 @@ ROUTES: list[dict[str, Any]] = [
         "steps": [{"channel": "team_chat", "when": "now"}],
         "purpose": "staff_ops",
     },
+    {
+        "name": "Team: a guest wrote",
+        "audience": "staff",
+        "triggers": ["customer_message"],
+        "steps": [{"channel": "team_chat", "when": "now"}],
+        "purpose": "staff_ops",
+    },
 ]
 
 _SIGN = "{{ restaurant.name }}: "
@@ -233,6 +240,10 @@ TEXTS: dict[tuple[str, str, str], dict[str, str]] = {
     ("held", "staff", ""): {
         "en": "#{{ order.number }}: a source says {{ event.milestone }}; the guest was not told. "
         "Please check it on the board."
+    },
+    ("customer_message", "staff", ""): {
+        "en": "A guest ({{ event.sender }}) wrote"
+        "{% if order.number != '' %} about #{{ order.number }}{% endif %}: {{ event.detail }}"
     },
     ("alarm", "staff", ""): {"en": "Attention: {{ event.also }}"},
 }

@@ -20,7 +20,7 @@ from consents import locks, policy
 from consents import selectors as consent_selectors
 from integrations.contracts import Accepted, Message
 from integrations.errors import ConfigurationError
-from notifications import claims, compose, flips, outcomes
+from notifications import claims, compose, flips, outcomes, to_staff
 from notifications.asking import consent_facts
 from notifications.claims import Row
 from notifications.flight import Flight, Job
@@ -90,7 +90,7 @@ def _drain(account_id: int) -> int:
     now = datetime.now(UTC)
     if account is None or not account.is_usable(now):
         if account is not None:
-            hand_over(account, now)
+            pass_on(account, now)
         return 0
     flight = Flight(settings.DISPATCH_IN_FLIGHT)
     tries = 0
@@ -140,6 +140,7 @@ def _next_batch(account: AccountView) -> tuple[list[Job], int]:
 def load_rows(ids: Sequence[int], account: AccountView) -> list[Row]:
     """The claimed rows, with what this account's vendor needs besides."""
     rows = claims.load(ids)
+    to_staff.fill_in(rows)
     if account.edits:
         earlier = claims.earlier_ids(rows, account_id=account.id)
         for row in rows:
@@ -213,7 +214,8 @@ def _flip(
         deferred: list[tuple[int, datetime, str]] = []
         for job in jobs:
             row = job.row
-            if row.address_id is None:
+            if row.address_id is None or row.kind == to_staff.KIND:
+                # nobody is written to: a chat of ours, or a note about whoever wrote
                 allowed.append(job)
                 basis.append('{"basis": "work_tool"}')
                 continue
@@ -284,7 +286,7 @@ def _record(account: AccountView, landed: Sequence[Job]) -> bool:
     if after.next_step:
         steps.go_on(delivery_ids=after.next_step, now=now)
     if after.config_error is not None:
-        hand_over(account, now)
+        pass_on(account, now)
         steps.alarm_account_stopped(account_id=account.id, reason=str(after.config_error), now=now)
     if listeners:
         sent = [
@@ -305,11 +307,11 @@ def _stop(
     flips.defer_claimed([(delivery_id, now, "account_stopped") for delivery_id in ids])
     after = outcomes.Aftermath(config_error=error)
     outcomes.settle_account(account, after, now)
-    hand_over(account, now)
+    pass_on(account, now)
     steps.alarm_account_stopped(account_id=account.id, reason=str(error), now=now)
 
 
-def hand_over(account: AccountView, now: datetime) -> int:
+def pass_on(account: AccountView, now: datetime) -> int:
     """Give queued rows of an account that does not work to the next one; returns how many.
 
     Without another one they stay queued until the breaker closes, the manager mends the account

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from consents import vendor_news
 from integrations import contracts
 from integrations.contracts import ReceiptKind
 from notifications import steps
-from notifications.models import Attempt, Delivery, DeliveryState, Receipt
+from notifications.models import Attempt, Delivery, DeliveryState, ProviderAccount, Receipt
 
 #: position of a delivery state; a receipt never moves a delivery back
 _RANK = {
@@ -34,6 +35,9 @@ _TO_STATE = {
     ReceiptKind.BOUNCED: DeliveryState.FAILED,
     ReceiptKind.EXPIRED: DeliveryState.EXPIRED,
 }
+#: a watermark is not looked at further back than this, and their clock may be this much behind
+WATERMARK_REACH = timedelta(days=2)
+CLOCK_SLACK = timedelta(seconds=2)
 #: a receipt can beat our own commit; unmatched ones are tried again for this long
 KEEP_UNMATCHED = timedelta(hours=24)
 
@@ -43,7 +47,7 @@ def record_receipts(
 ) -> int:
     """Store new receipts and fold them; returns how many were new."""
     new = 0
-    for item in receipts:
+    for item in _each(account_id, receipts):
         with transaction.atomic():
             receipt, is_new = Receipt.objects.get_or_create(
                 account_id=account_id,
@@ -62,6 +66,40 @@ def record_receipts(
                 new += 1
                 _match(receipt, received_at)
     return new
+
+
+def _each(account_id: int, receipts: Sequence[contracts.Receipt]) -> Iterator[contracts.Receipt]:
+    """The receipts, a watermark as one for each message of its recipient it covers."""
+    for item in receipts:
+        if item.up_to is None:
+            yield item
+            continue
+        for delivery in _covered(account_id, item):
+            if delivery.attempt is not None:
+                # once a message, however many watermarks cover it
+                event = f"watermark:{item.kind}:{delivery.attempt}"
+                yield replace(item, attempt_id=str(delivery.attempt), event_id=event, up_to=None)
+
+
+def _covered(account_id: int, item: contracts.Receipt) -> Iterable[Delivery]:
+    account = ProviderAccount.objects.select_related("restaurant").get(pk=account_id)
+    address = vendor_news.find_address(
+        sender_group_id=account.restaurant.sender_group_id,
+        channel=account.channel,
+        value=item.recipient,
+        region=account.restaurant.country,
+    )
+    if address is None or item.up_to is None:
+        return ()
+    behind = [DeliveryState.ACCEPTED]
+    if item.kind == ReceiptKind.READ:
+        behind.append(DeliveryState.DELIVERED)
+    return Delivery.objects.filter(
+        account_id=account_id,
+        address__address_hash=address.address_hash,
+        state__in=behind,
+        settled_at__range=(item.up_to - WATERMARK_REACH, item.up_to + CLOCK_SLACK),
+    ).order_by("pk")[:200]
 
 
 def event_id(item: contracts.Receipt) -> str:

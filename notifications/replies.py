@@ -12,7 +12,7 @@ from consents import services as consent_services
 from consents import vendor_news
 from consents.models import ContactAddress
 from integrations import contracts
-from notifications import outbox, routing, steps
+from notifications import outbox, routing, steps, to_staff
 from notifications.models import Delivery, InboundMessage, Notification
 from notifications.selectors import AccountView, RestaurantConfig, restaurant_config
 from orders import intake
@@ -37,12 +37,8 @@ def _record_reply(account: AccountView, reply: contracts.Reply, received_at: dat
     if reply.action.get("type") == "acknowledge":
         return _acknowledge(account, reply, received_at)
     config = restaurant_config(account.restaurant_id)
-    address = vendor_news.find_address(
-        sender_group_id=config.sender_group_id,
-        channel=reply.channel,
-        value=reply.sender,
-        region=config.country,
-    )
+    channel = account.address_channel(reply.sender)
+    address = _sender(config, channel, reply)
     message, is_new = InboundMessage.objects.get_or_create(
         account_id=account.id,
         vendor_id=reply.vendor_id[:200],
@@ -60,7 +56,7 @@ def _record_reply(account: AccountView, reply: contracts.Reply, received_at: dat
     order = latest_order(config, address)
     outcome = consent_services.handle_inbound_words(
         sender_group_id=config.sender_group_id,
-        channel=reply.channel,
+        channel=channel,
         value=reply.sender,
         region=config.country,
         text=reply.text,
@@ -70,17 +66,36 @@ def _record_reply(account: AccountView, reply: contracts.Reply, received_at: dat
         vendor_handled=reply.vendor_handled,
         vendor_confirmed=reply.vendor_confirmed,
         has_open_order=order is not None,
+        order_ref=order.public_id if order else None,
     )
-    address = address or vendor_news.find_address(
+    address = address or _sender(config, channel, reply)
+    if address is not None:
+        _note_contact(account, address, reply.occurred_at or received_at)
+    message.intent, message.order, message.address = outcome.intent, order, address
+    message.save(update_fields=["intent", "order", "address"])
+    message.outcome = _answer(account, config, message, address, outcome, received_at)
+    message.save(update_fields=["outcome"])
+    return True
+
+
+def _sender(
+    config: RestaurantConfig, channel: str, reply: contracts.Reply
+) -> ContactAddress | None:
+    return vendor_news.find_address(
         sender_group_id=config.sender_group_id,
-        channel=reply.channel,
+        channel=channel,
         value=reply.sender,
         region=config.country,
     )
-    message.intent, message.order, message.address = outcome.intent, order, address
-    message.outcome = _answer(account, config, message, address, outcome, received_at)
-    message.save(update_fields=["intent", "order", "outcome", "address"])
-    return True
+
+
+def _note_contact(account: AccountView, address: ContactAddress, at: datetime) -> None:
+    """What it means for the address that the person wrote: we may answer, and only there."""
+    if account.window_s:
+        until = at + timedelta(seconds=account.window_s)
+        consent_services.open_window(address_id=address.pk, until=until)
+    if account.own_addresses:
+        consent_services.bind_address(address_id=address.pk, to=account.token)
 
 
 def _answer(
@@ -109,7 +124,10 @@ def _answer(
         return outcome.reply
     if outcome.suppressed:
         return "stopped; the vendor confirmed it"
-    return "left to staff" if outcome.intent == "other" else outcome.intent
+    if outcome.intent == "other" and message.text.strip():
+        told = to_staff.tell_staff(message=message, config=config, now=now)
+        return "passed to the staff" if told else "left to staff"
+    return outcome.intent
 
 
 def latest_order(config: RestaurantConfig, address: ContactAddress | None) -> Order | None:

@@ -19,6 +19,7 @@ URGENT = frozenset(
         "status_changed:failed",
         "order_delayed",
         "status_requested",
+        "customer_message",
         "reply",
         "alarm",
     }
@@ -45,6 +46,7 @@ _EXPIRY_MIN: Mapping[str, int] = {
     "order_split": 60,
     "eta_changed": 30,
     "status_requested": 10,
+    "customer_message": 240,
     "reply": 5,
     "alarm": 240,
 }

@@ -16,7 +16,7 @@ from cachetools import TTLCache, cached
 from django.conf import settings
 
 from integrations import registry
-from integrations.contracts import Provider
+from integrations.contracts import Channel, Provider
 from notifications.models import MessageTemplateVersion, ProviderAccount, Route
 from orders.models import Location, Restaurant
 
@@ -44,6 +44,8 @@ class AccountView:
     of_source: str
     can_begin: bool
     edits: bool
+    own_addresses: bool
+    window_s: int
     open_until: datetime | None
     is_stopped: bool
 
@@ -54,6 +56,13 @@ class AccountView:
     def reaches(self, channel: str, bound_to: str) -> bool:
         """Whether an address of this kind, bound to this account token or to none, is for it."""
         return channel in self.address_channels and bound_to in ("", self.token)
+
+    def address_channel(self, value: str) -> str:
+        """The kind of address a person is known by here, told by its form where there are two."""
+        if self.channel in self.address_channels or not self.address_channels:
+            return self.channel
+        wanted = Channel.EMAIL if "@" in value else Channel.SMS
+        return wanted if wanted in self.address_channels else self.address_channels[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +215,8 @@ def account_view(account: ProviderAccount) -> AccountView:
         of_source=provider.of_source,
         can_begin=provider.can_begin(account.settings),
         edits=capabilities.edit,
+        own_addresses=capabilities.own_addresses,
+        window_s=capabilities.window_s,
         open_until=account.open_until,
         is_stopped=bool(account.stopped_reason),
     )

@@ -39,6 +39,7 @@ def route_triggers() -> list[tuple[str, str]]:
         *_KINDS[:1],
         *_DELAYS,
         *_KINDS[1:],
+        "customer_message",
         "held",
     ]
     return [(name, trigger_word(name)) for name in names]

@@ -106,6 +106,7 @@ def event_words(
     return {
         "eta_changed": _("New estimate"),
         "status_requested": _("Asked where the order is"),
+        "customer_message": _("A guest wrote"),
         "reply": _("Answer"),
         "alarm": _("Alarm"),
     }.get(kind, kind.replace("_", " ").capitalize())

@@ -58,5 +58,9 @@ class Capabilities:
     rate_per_s: float = 0.0
     #: the destination is part of the account (a chat webhook), not an address of a person
     account_is_address: bool = False
+    #: its addresses (chats, page-scoped ids, devices) mean something at the one account only
+    own_addresses: bool = False
+    #: seconds for which words of a person let us answer them freely; 0 = there is no such rule
+    window_s: int = 0
     #: vendor template name and variables are needed to start a conversation
     vendor_templates: bool = False

@@ -29,6 +29,8 @@ class Source:
     max_body_bytes: ClassVar[int] = 2 * 1024 * 1024
     #: canonical states this source can state at all (dead-route warning, docs)
     can_state: ClassVar[frozenset[str]] = frozenset()
+    #: milestones it tells the guest itself; what a new account starts with
+    tells_guest: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,
@@ -86,3 +88,11 @@ class Source:
     def parse_poll(self, response: HttpResponse, received_at: datetime) -> list[OrderUpdate]:
         """Read the answer of ``poll``."""
         return []
+
+    def check_up(self, order_id: str, now: datetime) -> FollowUp | None:
+        """The request for one order or delivery of ours that is late and silent.
+
+        ``order_id`` is the account's own id of it; the answer goes to ``parse_resource``. None =
+        this one cannot be asked about.
+        """
+        return None

@@ -69,7 +69,7 @@ class Fcm(Provider):
             help="id of a notification channel the app creates",
         ),
     )
-    capabilities = Capabilities(rate_per_s=10_000.0)
+    capabilities = Capabilities(rate_per_s=10_000.0, own_addresses=True)
 
     def __init__(self, account: Mapping[str, str], *, base_url: str = "") -> None:
         super().__init__(account, base_url=base_url)

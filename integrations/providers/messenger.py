@@ -92,7 +92,14 @@ class Messenger(Provider):
         max_chars=_LONGEST_TEXT,
         rate_per_s=300.0,
         vendor_templates=True,
+        own_addresses=True,
+        window_s=24 * 3600,
     )
+
+    @classmethod
+    def can_begin(cls, settings: Mapping[str, str]) -> bool:
+        """Only a Page that Meta approved for utility messages may write first."""
+        return settings.get("utility_messages") == "yes"
 
     def request(self, message: Message) -> HttpRequest:
         """POST messages. Raises MessageRejected for a text Meta would refuse.

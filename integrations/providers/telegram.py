@@ -97,7 +97,9 @@ class Telegram(Provider):
         ),
         Setting("bot_username", label="Bot username", required=False, help="without the @"),
     )
-    capabilities = Capabilities(replies=True, edit=True, max_chars=_LONGEST_TEXT, rate_per_s=30.0)
+    capabilities = Capabilities(
+        replies=True, edit=True, max_chars=_LONGEST_TEXT, rate_per_s=30.0, own_addresses=True
+    )
 
     def request(self, message: Message) -> HttpRequest:
         """sendMessage, or editMessageText where an earlier message is to be changed.

@@ -96,7 +96,7 @@ class WebPush(Provider):
             help="host names, *. for any host below",
         ),
     )
-    capabilities = Capabilities()
+    capabilities = Capabilities(own_addresses=True)
 
     def __init__(self, account: Mapping[str, str], *, base_url: str = "") -> None:
         super().__init__(account, base_url=base_url)

@@ -106,6 +106,7 @@ class WhatsApp(Provider):
         max_chars=_LONGEST_TEXT,
         rate_per_s=80.0,
         vendor_templates=True,
+        window_s=24 * 3600,
     )
 
     def request(self, message: Message) -> HttpRequest:
