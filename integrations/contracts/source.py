@@ -89,6 +89,10 @@ class Source:
         """Read the answer of ``poll``."""
         return []
 
+    def poll_next(self, request: HttpRequest, response: HttpResponse) -> HttpRequest | None:
+        """The request for the page after ``response`` to ``request``; None = that was the last."""
+        return None
+
     def check_up(self, order_id: str, now: datetime) -> FollowUp | None:
         """The request for one order or delivery of ours that is late and silent.
 
