@@ -76,6 +76,8 @@ class DoorDash(Source):
     can_state: ClassVar[frozenset[str]] = frozenset(
         {State.RECEIVED, State.OUT_FOR_DELIVERY, State.DELIVERED, State.CANCELLED}
     )
+    #: of Marketplace orders; couriers of Drive bring the restaurant's own, which are ours to tell
+    tells_guest: ClassVar[frozenset[str]] = frozenset({State.RECEIVED, State.CANCELLED})
 
     # --- before the call is believed -----------------------------------------------------------
 

@@ -79,6 +79,10 @@ class UberEats(Source):
             State.CANCELLED,
         }
     )
+    #: of Marketplace orders; couriers of Direct bring the restaurant's own, which are ours to tell
+    tells_guest: ClassVar[frozenset[str]] = frozenset(
+        {State.RECEIVED, State.ACCEPTED, State.PICKED_UP, State.CANCELLED}
+    )
 
     def verify(self, call: InboundCall) -> None:
         """Hex HMAC-SHA256 over the raw body, with any of the account's keys."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -201,3 +202,21 @@ def test_a_source_is_added_after_choosing_its_system(mine: World, manager: Clien
     account = SourceAccount.objects.get(name="Till")
     assert account.source == "square"
     assert account.settings["signature_key"] == "k" * 20
+
+
+@pytest.mark.parametrize(
+    ("vendor", "told"),
+    [
+        ("uber_eats", ["accepted", "cancelled", "picked_up", "received"]),
+        ("doordash", ["cancelled", "received"]),
+        ("grubhub", ["accepted", "cancelled", "received"]),
+        ("square", []),
+        ("otter", []),
+    ],
+)
+def test_a_marketplace_starts_with_what_it_tells_its_guests(
+    mine: World, manager: Client, vendor: str, told: list[str]
+) -> None:
+    add = reverse("admin:orders_sourceaccount_add")
+    form = manager.get(f"{add}?vendor={vendor}").context["adminform"].form
+    assert form["told_by_source"].value() == told
