@@ -46,6 +46,12 @@ class Provider:
                 raise ConfigurationError(self.key, f"setting '{setting.name}' is missing")
 
     @classmethod
+    def example_settings(cls) -> dict[str, str]:
+        """Made-up values, good enough to build a request with."""
+        given = {one.name: one.default or one.example for one in cls.settings}
+        return {name: value for name, value in given.items() if value}
+
+    @classmethod
     def address_channels(cls, settings: Mapping[str, str]) -> tuple[Channel, ...]:
         """The kinds of address an account reaches people by, the preferred first.
 

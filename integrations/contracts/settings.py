@@ -36,6 +36,9 @@ class Setting:
     default: str = ""
     help: str = ""
     choices: tuple[str, ...] = ()
+    #: a made-up value in the vendor's form: the form's placeholder, and what ``show_request``
+    #: and the sandbox use where nobody typed anything
+    example: str = ""
     #: the value is a URL a person typed: requests to it pass the SSRF guard
     is_url: bool = False
 

@@ -26,7 +26,12 @@ from integrations.errors import (
     TransientError,
 )
 from integrations.payloads import inner, objects, text
-from integrations.providers.fcm_token import AUDIENCE, ServiceAccount, google_token
+from integrations.providers.fcm_token import (
+    AUDIENCE,
+    ServiceAccount,
+    example_key_file,
+    google_token,
+)
 
 if TYPE_CHECKING:
     from integrations.http import Http
@@ -70,6 +75,11 @@ class Fcm(Provider):
         ),
     )
     capabilities = Capabilities(rate_per_s=10_000.0, own_addresses=True)
+
+    @classmethod
+    def example_settings(cls) -> dict[str, str]:
+        """With a key made now: there is none that could stand here."""
+        return {**super().example_settings(), "service_account": example_key_file()}
 
     def __init__(self, account: Mapping[str, str], *, base_url: str = "") -> None:
         super().__init__(account, base_url=base_url)

@@ -8,10 +8,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from integrations.access_tokens import AccessToken
 from integrations.contracts import HttpRequest
@@ -61,6 +67,22 @@ class ServiceAccount:
             "exp": issued + _ASSERTION_LIFE_S,
         }
         return jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": self.key_id})
+
+
+@cache
+def example_key_file() -> str:
+    """A key file in Google's form with a key nobody else has."""
+    key = generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return json.dumps(
+        {
+            "type": "service_account",
+            "project_id": "order-up-example",
+            "private_key_id": "0" * 40,
+            "private_key": pem.decode(),
+            "client_email": "alerts@order-up-example.iam.gserviceaccount.com",
+        }
+    )
 
 
 def google_token(account: ServiceAccount, url: str, *, provider: str) -> AccessToken:

@@ -53,6 +53,7 @@ class GoogleChat(Provider):
             secret=True,
             is_url=True,
             help="https://chat.googleapis.com/v1/spaces/...; the URL itself is the credential",
+            example="https://chat.googleapis.com/v1/spaces/AAAAexample/messages?key=AIza0123456789&token=t0ken-0123456789_abc%3D",
         ),
     )
     capabilities = Capabilities(idempotency_key=True, rate_per_s=1.0, account_is_address=True)

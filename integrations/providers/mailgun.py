@@ -60,9 +60,20 @@ class Mailgun(Provider):
     title = "Mailgun"
     live_base_url = _REGIONS["us"]
     settings: ClassVar[tuple[Setting, ...]] = (
-        Setting("domain", label="Sending domain", help="for example mg.example.com"),
-        Setting("api_key", label="API key", secret=True, help="a domain sending key is enough"),
-        Setting("from_address", label="From address"),
+        Setting(
+            "domain",
+            label="Sending domain",
+            help="for example mg.example.com",
+            example="mg.example.com",
+        ),
+        Setting(
+            "api_key",
+            label="API key",
+            secret=True,
+            help="a domain sending key is enough",
+            example="key-0123456789abcdef",
+        ),
+        Setting("from_address", label="From address", example="orders@mg.example.com"),
         Setting("from_name", label="From name", required=False),
         Setting(
             "reply_to",

@@ -53,14 +53,21 @@ class Messenger(Provider):
     title = "Messenger"
     live_base_url = meta_graph.BASE_URL
     settings: ClassVar[tuple[Setting, ...]] = (
-        Setting("page_id", label="Page ID"),
-        Setting("page_access_token", label="Page access token", secret=True),
-        Setting("app_secret", label="App secret", secret=True, help="verifies webhooks"),
+        Setting("page_id", label="Page ID", example="106540352242000"),
+        Setting("page_access_token", label="Page access token", secret=True, example="EAAtoken"),
+        Setting(
+            "app_secret",
+            label="App secret",
+            secret=True,
+            help="verifies webhooks",
+            example="app-secret-0123456789abcdef",
+        ),
         Setting(
             "verify_token",
             label="Verify token",
             secret=True,
             help="you choose it; Meta asks for it",
+            example="order-up-verify-1",
         ),
         Setting(
             "utility_messages",

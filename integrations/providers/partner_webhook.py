@@ -61,8 +61,20 @@ class PartnerWebhook(Provider):
     channel = Channel.WEBHOOK
     title = "Partner webhook"
     settings: ClassVar[tuple[Setting, ...]] = (
-        Setting("url", label="Endpoint URL", is_url=True, help="https, port 443 or 8443"),
-        Setting("secret", label="Signing secret", secret=True, help="whsec_ and base64"),
+        Setting(
+            "url",
+            label="Endpoint URL",
+            is_url=True,
+            help="https, port 443 or 8443",
+            example="https://partner.example.com/hooks/orders?k=1",
+        ),
+        Setting(
+            "secret",
+            label="Signing secret",
+            secret=True,
+            help="whsec_ and base64",
+            example="whsec_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=",
+        ),
         Setting(
             "previous_secret",
             label="Previous signing secret",

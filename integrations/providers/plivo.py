@@ -63,8 +63,19 @@ class Plivo(Provider):
     title = "Plivo"
     live_base_url = "https://api.plivo.com"
     settings: ClassVar[tuple[Setting, ...]] = (
-        Setting("auth_id", label="Auth ID", help="MA... or SA... and 18 more characters"),
-        Setting("auth_token", label="Auth token", secret=True, help="also verifies webhooks"),
+        Setting(
+            "auth_id",
+            label="Auth ID",
+            help="MA... or SA... and 18 more characters",
+            example="MA000000000000000001",
+        ),
+        Setting(
+            "auth_token",
+            label="Auth token",
+            secret=True,
+            help="also verifies webhooks",
+            example="0123456789abcdef0123456789abcdef01234567",
+        ),
         Setting(
             "main_auth_token",
             label="Auth token of the main account",
@@ -72,7 +83,13 @@ class Plivo(Provider):
             required=False,
             help="for a subaccount whose webhooks the main account signs",
         ),
-        Setting("sender", label="Sender", required=False, help="+E.164, short code or name"),
+        Setting(
+            "sender",
+            label="Sender",
+            required=False,
+            help="+E.164, short code or name",
+            example="+12025550100",
+        ),
         Setting(
             "powerpack_uuid", label="Powerpack UUID", required=False, help="instead of a sender"
         ),

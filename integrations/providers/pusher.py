@@ -61,9 +61,11 @@ class Pusher(Provider):
     channel = Channel.REALTIME
     title = "Pusher Channels"
     settings: ClassVar[tuple[Setting, ...]] = (
-        Setting("app_id", label="App ID"),
-        Setting("app_key", label="Key", help="public: pages carry it"),
-        Setting("secret", label="Secret", secret=True),
+        Setting("app_id", label="App ID", example="3"),
+        Setting(
+            "app_key", label="Key", help="public: pages carry it", example="278d425bdf160c739803"
+        ),
+        Setting("secret", label="Secret", secret=True, example="7ad3773142a6692b25b8"),
         Setting(
             "cluster", label="Cluster", required=False, default="mt1", help="mt1, us2, eu, ..."
         ),

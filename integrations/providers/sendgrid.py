@@ -58,8 +58,19 @@ class SendGrid(Provider):
     title = "SendGrid"
     live_base_url = _REGIONS["us"]
     settings: ClassVar[tuple[Setting, ...]] = (
-        Setting("api_key", label="API key", secret=True, help="SG....; needs only mail.send"),
-        Setting("from_address", label="From address", help="a verified sender"),
+        Setting(
+            "api_key",
+            label="API key",
+            secret=True,
+            help="SG....; needs only mail.send",
+            example="SG.0123456789abcdef.0123456789abcdef",
+        ),
+        Setting(
+            "from_address",
+            label="From address",
+            help="a verified sender",
+            example="orders@example.com",
+        ),
         Setting("from_name", label="From name", required=False),
         Setting(
             "reply_to",

@@ -55,10 +55,16 @@ class SignalWire(Provider):
     channel = Channel.SMS
     title = "SignalWire"
     settings: ClassVar[tuple[Setting, ...]] = (
-        Setting("space", label="Space", help="the name before .signalwire.com"),
-        Setting("project_id", label="Project ID"),
-        Setting("api_token", label="API token", secret=True, help="with the Messaging scope"),
-        Setting("sender", label="Sender", required=False, help="+E.164"),
+        Setting("space", label="Space", help="the name before .signalwire.com", example="example"),
+        Setting("project_id", label="Project ID", example="ea108133-d6b3-407c-9536-9fad8a929a6a"),
+        Setting(
+            "api_token",
+            label="API token",
+            secret=True,
+            help="with the Messaging scope",
+            example="PT0123456789abcdef0123456789abcdef",
+        ),
+        Setting("sender", label="Sender", required=False, help="+E.164", example="+12025550100"),
         Setting("number_group_id", label="Number group ID", required=False, help="or a sender"),
         Setting(
             "signing_key",

@@ -84,6 +84,7 @@ class Slack(Provider):
             secret=True,
             is_url=True,
             help="https://hooks.slack.com/services/...; the URL itself is the credential",
+            example="https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
         ),
         Setting(
             "signing_secret",

@@ -78,6 +78,7 @@ class Teams(Provider):
             secret=True,
             is_url=True,
             help="of 'Post to a channel when a webhook request is received', whole, with sig=",
+            example="https://prod-01.westus.logic.azure.com:443/workflows/0123456789abcdef/triggers/manual/paths/invoke?api-version=1&sig=0123456789abcdef",
         ),
         Setting(
             "outgoing_token",

@@ -87,7 +87,13 @@ class Telegram(Provider):
     title = "Telegram"
     live_base_url = "https://api.telegram.org"
     settings: ClassVar[tuple[Setting, ...]] = (
-        Setting("bot_token", label="Bot token", secret=True, help="from @BotFather"),
+        Setting(
+            "bot_token",
+            label="Bot token",
+            secret=True,
+            help="from @BotFather",
+            example="1000000001:AAExample-0123456789abcdef",
+        ),
         Setting(
             "secret_token",
             label="Webhook secret token",

@@ -91,8 +91,19 @@ class Twilio(Provider):
     title = "Twilio"
     live_base_url = "https://api.twilio.com"
     settings: ClassVar[tuple[Setting, ...]] = (
-        Setting("account_sid", label="Account SID", help="AC and 32 hexadecimal digits"),
-        Setting("auth_token", label="Auth token", secret=True, help="also verifies webhooks"),
+        Setting(
+            "account_sid",
+            label="Account SID",
+            help="AC and 32 hexadecimal digits",
+            example="AC00000000000000000000000000000001",
+        ),
+        Setting(
+            "auth_token",
+            label="Auth token",
+            secret=True,
+            help="also verifies webhooks",
+            example="0123456789abcdef0123456789abcdef",
+        ),
         Setting("api_key_sid", label="API key SID", required=False, help="SK...; used to send"),
         Setting("api_key_secret", label="API key secret", secret=True, required=False),
         Setting(
@@ -101,7 +112,13 @@ class Twilio(Provider):
             required=False,
             help="MG...; or give a sender",
         ),
-        Setting("sender", label="Sender", required=False, help="+E.164, if no messaging service"),
+        Setting(
+            "sender",
+            label="Sender",
+            required=False,
+            help="+E.164, if no messaging service",
+            example="+12025550100",
+        ),
         Setting(
             "webhook_shared_key",
             label="Webhook shared key",

@@ -86,8 +86,14 @@ class WebPush(Provider):
             label="VAPID private key",
             secret=True,
             help="32 bytes, base64url. A new key ends every subscription: keep a copy",
+            example="AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA",
         ),
-        Setting("contact", label="Contact", help="mailto: or https: address of a real domain"),
+        Setting(
+            "contact",
+            label="Contact",
+            help="mailto: or https: address of a real domain",
+            example="mailto:ops@example.com",
+        ),
         Setting(
             "allowed_hosts",
             label="Push services",

@@ -67,14 +67,32 @@ class WhatsApp(Provider):
     title = "WhatsApp"
     live_base_url = meta_graph.BASE_URL
     settings: ClassVar[tuple[Setting, ...]] = (
-        Setting("phone_number_id", label="Phone number ID", help="digits; not the number itself"),
-        Setting("access_token", label="Access token", secret=True, help="of a system user"),
-        Setting("app_secret", label="App secret", secret=True, help="verifies webhooks"),
+        Setting(
+            "phone_number_id",
+            label="Phone number ID",
+            help="digits; not the number itself",
+            example="106540352242922",
+        ),
+        Setting(
+            "access_token",
+            label="Access token",
+            secret=True,
+            help="of a system user",
+            example="EAAG0123456789token",
+        ),
+        Setting(
+            "app_secret",
+            label="App secret",
+            secret=True,
+            help="verifies webhooks",
+            example="app-secret-0123456789abcdef",
+        ),
         Setting(
             "verify_token",
             label="Verify token",
             secret=True,
             help="you choose it; Meta asks for it",
+            example="order-up-verify-1",
         ),
         Setting(
             "template_variables",

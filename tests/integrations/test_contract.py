@@ -301,3 +301,11 @@ def test_another_accounts_secret_does_not_open_it(key: str, name: str) -> None:
     read = provider.receipts if name.startswith("receipt_") else provider.replies
     with pytest.raises(SignatureInvalid):
         read(files.call(files.load(key, name)))
+
+
+@pytest.mark.parametrize("key", PROVIDERS)
+def test_the_example_settings_build_a_request(key: str) -> None:
+    """What show_request and the sandbox use where nobody typed anything."""
+    provider_class = registry.provider_class(key)
+    provider = provider_class(provider_class.example_settings())
+    assert provider.request(files.message(key)).method
