@@ -19,7 +19,7 @@ from integrations.contracts import FollowUp, OrderUpdate
 from integrations.errors import EventIgnored, PayloadMalformed
 from integrations.payloads import key_within
 from orders import follow_ups, intake
-from orders.models import InboundCall, SourceAccount
+from orders.models import InboundCall, ParkedUpdate, SourceAccount
 from orders.news import CAUSE_CHARS, sum_up
 from orders.selectors import as_received, source_for
 from orders.statements import insert_or_ignore, update_rows
@@ -151,9 +151,15 @@ def _settle(row: InboundCall, state: str, cause: str, now: datetime) -> str:
 
 
 def replay_call(*, row: InboundCall, now: datetime) -> str:
-    """Read a stored call again, for example after a manager mapped a state. Returns its state."""
+    """Read a stored call again, for example after a manager mapped a state. Returns its state.
+
+    What an earlier reading parked makes way for what this one finds.
+    """
     account = SourceAccount.objects.select_related("restaurant").get(pk=row.account_id)
-    return process_call(account=account, row=row, call=as_received(row, account), now=now)
+    with transaction.atomic():
+        if row.state == "parked":
+            ParkedUpdate.objects.filter(call=row).delete()
+        return process_call(account=account, row=row, call=as_received(row, account), now=now)
 
 
 def recover_calls(*, now: datetime, limit: int = 200) -> int:

@@ -13,6 +13,7 @@ from orders.history import History
 from orders.lifecycle import EventDraft, diff_events
 from orders.models import InboundCall, Location, Observation, Order, SourceAccount
 from orders.projection import Projection, project
+from orders.restated import standing
 from orders.selectors import MANUAL, House
 
 
@@ -49,9 +50,10 @@ def compute_change(
     ``is_mute``: whatever it means is recorded as stale, so that nobody is told.
     """
     said = history.observations
+    now_said = standing((*said, *fresh))
     old = project(said, priorities=home.priorities) if said else None
-    new = project((*said, *fresh), priorities=home.priorities) if fresh or old is None else old
-    placed_at = _placed_at(order, new, (*said, *fresh), now)
+    new = project(now_said, priorities=home.priorities) if fresh or old is None else old
+    placed_at = _placed_at(order, new, now_said, now)
     drafts: list[EventDraft] = []
     if fresh:
         trigger = _trigger(fresh, new)

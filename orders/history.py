@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection
 
 from integrations import contracts
+from orders.restated import standing
 
 _COLUMNS = (
     *("event_key", "track", "scope", "ref", "ordering_class", "ordering_key", "kind"),
@@ -29,6 +30,7 @@ SELECT (SELECT coalesce(json_agg(json_build_array({", ".join(_COLUMNS)}) ORDER B
 class History:
     """The observations of an order and the milestones already recorded."""
 
+    #: without readings a later one replaced; those are in ``by_key`` as well
     observations: tuple[contracts.Observation, ...] = ()
     #: (part ref, milestone, epoch)
     recorded: frozenset[tuple[str, str, int]] = frozenset()
@@ -49,7 +51,7 @@ def load_history(order_id: int) -> History:
         _observation(dict(zip(_COLUMNS, row, strict=True))) for row in json.loads(said)
     )
     return History(
-        observations=observations,
+        observations=standing(observations),
         recorded=frozenset(
             (ref, milestone, epoch) for ref, milestone, epoch in json.loads(recorded)
         ),

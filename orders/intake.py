@@ -17,7 +17,7 @@ from django.db import transaction
 
 from integrations import contracts
 from integrations.contracts import OrderUpdate, ordering_key
-from orders import aliases, contacts, parking, rows
+from orders import aliases, contacts, parking, restated, rows, unknown_words
 from orders.changes import Change, compute_change
 from orders.history import History, load_history
 from orders.lifecycle import EventDraft
@@ -63,9 +63,12 @@ def apply_update(
             return _absorb(news, at_home(found.order, news.home), found.unknown)
         if update.courier_only:
             parking.park(update, account=account, names=found.unknown, call=call, at=now)
+            _note_unknown(news)
             return news.end(Applied(None, (), "parked", "waiting for the order it belongs to"))
         location = _location(news)
         if location is None:
+            if name := update.location_id:
+                unknown_words.note_location(name, account=account, call=call, at=received_at)
             cause = (
                 f"unknown location '{update.location_id}': add this id to a location"
                 if update.location_id
@@ -74,6 +77,14 @@ def apply_update(
             return news.end(Applied(None, (), "quarantined", cause))
         order = Order(restaurant=news.home.restaurant, location=location)
         return _absorb(news, order, found.unknown)
+
+
+def _note_unknown(news: News) -> None:
+    """Count the states nobody knows, once per statement."""
+    if words := news.update.unknown_states:
+        at = news.observations[0].received_at or news.at if news.observations else news.at
+        is_new = news.call is None or news.call.settled_at is None
+        unknown_words.note_states(words, account=news.account, call=news.call, at=at, is_new=is_new)
 
 
 def _find(news: News) -> aliases.Found:
@@ -115,6 +126,7 @@ def _absorb(news: News, order: Order, unknown: Sequence[aliases.Name]) -> Applie
     news.problems += problems
     events: Sequence[OrderEvent] = ()
     if fresh or is_new:
+        _note_unknown(news)
         events = _move(news, order, history, fresh, columns)
     else:
         update_rows((order, columns))
@@ -180,14 +192,17 @@ def _said_while_parked(news: News, parked: Sequence[parking.Parked]) -> list[con
 def _fresh(
     news: News, said: Sequence[contracts.Observation], history: History
 ) -> list[contracts.Observation]:
-    """What was not said before. A replay may read a state the first reading did not know."""
+    """What was not said before, or is read with another meaning since a manager mapped it."""
     fresh: dict[tuple[str, str], contracts.Observation] = {}
+    account = news.account
     for one in said:
         known = history.by_key.get((one.account, one.event_key))
-        if known and known.state is None and one.state and known.native_state == one.native_state:
-            key = f"{one.event_key}@map{news.account.status_map_version}"
-            one = replace(one, event_key=key)
-            known = history.by_key.get((one.account, key))
+        if known is not None and account.status_map_version > 1:
+            known = restated.newest_reading(one, history.by_key.values())
+            if known is not None and restated.is_reread(one, known, account.status_map):
+                key = restated.reading_key(one.event_key, account.status_map_version)
+                one = replace(one, event_key=key)
+                known = history.by_key.get((one.account, key))
         if known is None:
             fresh.setdefault((one.account, one.event_key), one)
     return list(fresh.values())

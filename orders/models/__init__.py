@@ -2,7 +2,14 @@
 
 from orders.models.order import Item, Observation, Order, OrderAlias, OrderEvent, Part
 from orders.models.restaurant import ApiKey, IdempotentCall, Location, Membership, Restaurant
-from orders.models.source import InboundCall, ParkedUpdate, PendingFollowUp, SourceAccount
+from orders.models.source import (
+    InboundCall,
+    ParkedUpdate,
+    PendingFollowUp,
+    SourceAccount,
+    StatusMapChange,
+    UnknownWord,
+)
 
 __all__ = [
     "ApiKey",
@@ -20,4 +27,6 @@ __all__ = [
     "PendingFollowUp",
     "Restaurant",
     "SourceAccount",
+    "StatusMapChange",
+    "UnknownWord",
 ]

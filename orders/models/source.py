@@ -45,12 +45,14 @@ class SourceAccount(models.Model):
     priority = models.JSONField(default=dict, blank=True)
     #: milestones the source tells the customer itself: we stay silent on those
     told_by_source = models.JSONField(default=list, blank=True)
-    #: manager's additions {"stream": {"NATIVE": "canonical" or ""}}, versioned
+    #: manager's additions {"stream": {"NATIVE": "canonical" or ""}}; each change is a version
     status_map = models.JSONField(default=dict, blank=True)
     status_map_version = models.PositiveIntegerField(default=1)
     #: canonical states that ever arrived; routes waiting for others are shown as dead
     seen_states = models.JSONField(default=list, blank=True)
     last_call_at = models.DateTimeField(null=True, blank=True)
+    #: a ping or challenge of the vendor (or of anybody who knows the address) was answered
+    last_handshake_at = models.DateTimeField(null=True, blank=True, editable=False)
     #: everything the source changed before this moment was seen by a poll that ended well
     last_polled_at = models.DateTimeField(null=True, blank=True)
     #: not polled before; while a worker polls, the end of its lease
@@ -110,6 +112,64 @@ class InboundCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event_key} {self.state}"
+
+
+class UnknownWord(models.Model):
+    """Something a source says that nobody here knows yet: a state, or the name of a kitchen.
+
+    Counted while it comes; the row goes when a manager says what it means.
+    """
+
+    account = models.ForeignKey(
+        SourceAccount, on_delete=models.CASCADE, related_name="unknown_words"
+    )
+    about = models.CharField(max_length=8, choices=[("state", "state"), ("location", "location")])
+    #: where the source says it, as status maps name it; "" for locations
+    stream = models.CharField(max_length=80, blank=True)
+    word = models.CharField(max_length=200)
+    times = models.PositiveIntegerField(default=1)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    #: the newest call that says it
+    call = models.ForeignKey(InboundCall, null=True, blank=True, on_delete=models.SET_NULL)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "about", "stream", "word"], name="one_unknown_word"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream} {self.word}".strip()
+
+
+class StatusMapChange(models.Model):
+    """One word of a status map given another meaning. Only ever added to."""
+
+    account = models.ForeignKey(
+        SourceAccount, on_delete=models.CASCADE, related_name="status_map_changes"
+    )
+    #: SourceAccount.status_map_version from then on
+    version = models.PositiveIntegerField()
+    stream = models.CharField(max_length=80)
+    word = models.CharField(max_length=200)
+    #: a State; "" = says nothing about it; null = nobody has said
+    before = models.CharField(max_length=20, null=True, blank=True)  # noqa: DJ001 - see above
+    after = models.CharField(max_length=20, null=True, blank=True)  # noqa: DJ001 - see above
+    #: user name of the manager
+    changed_by = models.CharField(max_length=150)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "version", "stream", "word"], name="one_change_per_version"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream} {self.word}: {self.before} > {self.after}"
 
 
 class PendingFollowUp(models.Model):
