@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +26,18 @@ class Judged:
     is_implausible: bool = False
 
 
-def judge(observation: Observation, received_at: datetime) -> Judged:
+def judge_all(observations: Iterable[Observation], received_at: datetime) -> list[Judged]:
+    """What one update says, as it enters the order.
+
+    An old time beside a believable one is history (when an order was made), not a wrong clock.
+    """
+    said = list(observations)
+    times = [one.occurred_at for one in said if one.occurred_at is not None]
+    is_clock_right = any(received_at - BEHIND <= at <= received_at + SKEW for at in times)
+    return [judge(one, received_at, may_be_old=is_clock_right) for one in said]
+
+
+def judge(observation: Observation, received_at: datetime, *, may_be_old: bool = False) -> Judged:
     """``observation`` as it enters the order.
 
     A time in the future becomes the moment we heard of it, and so does one that is half a year
@@ -38,7 +49,7 @@ def judge(observation: Observation, received_at: datetime) -> Judged:
     at = observation.occurred_at
     if at is None:
         return Judged(replace(observation, occurred_at_basis="arrival"), problems)
-    if received_at - BEHIND <= at <= received_at + SKEW:
+    if (may_be_old or received_at - BEHIND <= at) and at <= received_at + SKEW:
         return Judged(observation, problems)
     key = observation.ordering_key
     if key == ordering_key(at):

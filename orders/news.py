@@ -9,7 +9,7 @@ from typing import Any
 
 from integrations import contracts
 from integrations.contracts import OrderUpdate
-from orders.clocks import judge
+from orders.clocks import judge_all
 from orders.models import InboundCall, Observation, Order, OrderEvent, SourceAccount
 from orders.selectors import House, fresh_house, house
 from orders.statements import update_rows
@@ -67,7 +67,7 @@ class News:
         if str(account.pk) not in home.priorities:
             home = fresh_house(account.restaurant_id)
         stamped = update.with_account(str(account.pk), account.source, received_at)
-        judged = [judge(one, received_at) for one in stamped.observations]
+        judged = judge_all(stamped.observations, received_at)
         problems = [word for one in judged for word in one.problems]
         if update.unknown_states:
             problems.insert(0, f"unknown state: {', '.join(update.unknown_states)}")

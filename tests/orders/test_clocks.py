@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from integrations.contracts import Observation, ordering_key
-from orders.clocks import judge
+from orders.clocks import judge, judge_all
 
 NOW = datetime(2026, 3, 14, 18, 0, tzinfo=UTC)
 SAID = Observation(event_key="e", track="kitchen", scope="order", occurred_at_basis="event")
@@ -82,3 +82,20 @@ def test_absurd_estimates_are_dropped() -> None:
     )
     kept = {"est_ready_at": None, "times": {"est_ready_at": near.isoformat()}}
     assert judge(replace(SAID, data=kept), NOW).observation.data is kept
+
+
+def test_an_old_time_beside_a_believable_one_is_history() -> None:
+    """A shop tells with every change when the order was made, however long ago."""
+    created, cancelled = said(timedelta(days=-365)), said(timedelta(seconds=-1))
+    judged = judge_all([created, cancelled], NOW)
+    assert [one.observation for one in judged] == [
+        replace(created, received_at=NOW),
+        replace(cancelled, received_at=NOW),
+    ]
+    assert not any(one.is_implausible or one.problems for one in judged)
+
+
+def test_a_clock_that_was_never_set_is_wrong_in_all_it_says() -> None:
+    judged = judge_all([said(timedelta(days=-9000)), said(timedelta(days=-8999))], NOW)
+    assert {one.observation.occurred_at for one in judged} == {NOW}
+    assert all(one.is_implausible for one in judged)
