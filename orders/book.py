@@ -27,6 +27,15 @@ class Book:
     staff: list[Observation] = field(default_factory=list)
     _fields: dict[str, list[tuple[str, Fields]]] = field(default_factory=dict)
 
+    @property
+    def has_courier(self) -> bool:
+        """Whether anybody spoke of a courier's trip."""
+        return any(
+            o.scope == "leg" or (o.track == "courier" and o.scope == "order" and o.state)
+            for said in (*self.said.values(), self.staff)
+            for o in said
+        )
+
     def priority(self, account: str, track: str) -> int:
         """How loud an account speaks for a track."""
         return self.priorities.get(account, {}).get(track, 0)

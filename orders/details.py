@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from integrations.contracts import Observation
+from orders.states import CALLED_OFF
 from orders.streams import BEGINNING, STAFF_SOURCE, field_order
 
 _NESTED = frozenset({"times", "fulfillment", "flags"})
@@ -37,8 +38,21 @@ def merge_fields(said: Iterable[Observation]) -> Fields:
                     if inner_value is not None or inner in _CLEARABLE:
                         fields[inner] = Stated(inner_value, one)
             elif value is not None or name in _CLEARABLE:
-                fields[name] = Stated(value, one)
+                fields[_kept_as(name, one.state)] = Stated(value, one)
     return fields
+
+
+def _kept_as(name: str, state: str | None) -> str:
+    """Why an order ended is kept by how it ended: it explains nothing once that no longer holds."""
+    return f"{name}:{state}" if name == "reason" and state in CALLED_OFF else name
+
+
+def reason_for(states: Iterable[str], owners: Sequence[Fields]) -> dict[str, Any]:
+    """Why the order is in one of ``states``, the first that was explained; else what was said."""
+    for name in (*(f"reason:{state}" for state in states), "reason"):
+        if (stated := first_stated(name, owners)) is not None:
+            return mapping(stated)
+    return {}
 
 
 def who_stated(name: str, owners: Sequence[Fields]) -> Stated | None:

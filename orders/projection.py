@@ -17,7 +17,7 @@ from integrations.contracts import HANDED_OVER, Observation, State
 from orders import details, joining
 from orders.book import Book, sort_out
 from orders.legs import Leg
-from orders.states import is_live, roll_up_states
+from orders.states import CALLED_OFF, Effect, is_live, roll_up_states
 from orders.streams import STAFF_SOURCE
 
 IMPLICIT_PART = "order"
@@ -173,6 +173,7 @@ def project(
         legs=tuple(_leg_view(leg) for leg in joined.legs),
         state_since=joined.since or facts["placed_at"],
         state_account=joined.account,
+        reason=details.reason_for(_explained(joined), commercial),
         has_live_leg=joined.has_live_leg,
         is_stated=joined.is_stated,
         lists_parts=joined.lists_parts,
@@ -201,7 +202,8 @@ def _facts(
     return {
         "items": _items(details.first_stated("items", commercial)),
         "display": text("display"),
-        "fulfillment": text("type") or default_fulfillment,
+        # nobody sends a courier for what is fetched
+        "fulfillment": text("type") or ("delivery" if book.has_courier else default_fulfillment),
         "is_scheduled": details.first_stated("scheduled", commercial) is True,
         "table": text("table"),
         "placed_at": time("placed_at"),
@@ -209,8 +211,13 @@ def _facts(
         "promised_until": time("promised_until"),
         "est_ready_at": time("est_ready_at", kitchen),
         "est_delivery_at": time("est_delivery_at", book.fields_of("courier")),
-        "reason": details.mapping(details.first_stated("reason", commercial)),
     }
+
+
+def _explained(joined: joining.Joined) -> tuple[str, ...]:
+    """The states whose reason is worth knowing: of a disputed end also the other one's."""
+    disputed = joined.flags & {Effect.AFTER_SALE, Effect.CONFLICT}
+    return (joined.state, *(sorted(CALLED_OFF) if disputed else ()))
 
 
 def _staff_estimates(book: Book, joined: joining.Joined) -> frozenset[str]:

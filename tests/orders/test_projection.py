@@ -246,6 +246,44 @@ def test_ready_estimate_is_the_slowest_open_part_when_the_kitchen_gives_none() -
     assert settled(said).est_ready_at == at(25)
 
 
+def because(code: str) -> dict[str, object]:
+    return {"reason": {"code": code}}
+
+
+def test_the_reason_is_that_of_the_state_and_goes_with_it() -> None:
+    said = [
+        say("a", "failed", data=because("till_offline")),
+        say("b", "cancelled", data=because("sold_out")),
+        say("c", "accepted"),
+    ]
+    assert settled(said).reason == {"code": "sold_out"}
+    assert settled([said[0], said[2]]).reason == {"code": "till_offline"}
+    back = [
+        say("a", "cancelled", seq=1, data=because("sold_out")),
+        say("b", "preparing", seq=2),
+    ]
+    assert settled(back[:1]).reason == {"code": "sold_out"}
+    assert settled(back).reason == {}
+
+
+def test_a_disputed_end_keeps_the_other_ones_reason() -> None:
+    said = [say("a", "picked_up", seq=1), say("b", "cancelled", seq=2, data=because("refunded"))]
+    order = settled(said)
+    assert (order.state, order.flags, order.reason) == (
+        "picked_up",
+        {"after_sale"},
+        {"code": "refunded"},
+    )
+
+
+def test_what_a_courier_carries_is_a_delivery_unless_somebody_says_otherwise() -> None:
+    leg = say("x", None, leg="leg-1", account="drive")
+    assert settled([leg]).fulfillment == "delivery"
+    assert settled([say("a", "ready", seq=1)]).fulfillment == "pickup"
+    stated = say("b", seq=1, data={"fulfillment": {"type": "curbside"}})
+    assert settled([leg, stated]).fulfillment == "curbside"
+
+
 # ---------------------------------------------------------------------------- several accounts
 
 PRIORITIES = {"pos": {"kitchen": 30, "commercial": 10}, "shop": {"kitchen": 10, "commercial": 30}}
