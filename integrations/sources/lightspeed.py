@@ -85,6 +85,8 @@ class Lightspeed(Source):
         kind = _kind(notice)
         if kind != ORDER:
             raise EventIgnored(f"a notification of type {kind} says nothing about an order")
+        if "endpointId" in notice and "status" not in notice:
+            raise EventIgnored("the registration of an endpoint says nothing about an order")
         native = payloads.required_text(notice.get("status"), "status", 120)
         reference = payloads.required_text(notice.get("thirdPartyReference"), "thirdPartyReference")
         state, known = payloads.look_up(native, STATES, self.status_map.get(STREAM))
