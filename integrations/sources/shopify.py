@@ -271,6 +271,7 @@ def _listed(answer: Mapping[str, Any], follow_up: FollowUp) -> Fetched:
         entries=entries,
         labels=labels if isinstance(labels, dict) else {},
         shipping=follow_up.context.get("shipping", ""),
+        statement=_statement(follow_up),
     )
 
 
