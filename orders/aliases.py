@@ -29,6 +29,7 @@ from orders.models import Order, OrderAlias, SourceAccount
 from orders.selectors import House
 
 EXTERNAL_ID = "external_id"
+EXTERNAL_DELIVERY_ID = "external_delivery_id"
 #: how long after its last change an order may still be joined by a shared name
 YOUNG = timedelta(hours=48)
 

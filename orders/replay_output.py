@@ -6,11 +6,12 @@ our own watch looks at the clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from orders.aliases import EXTERNAL_DELIVERY_ID, EXTERNAL_ID
 from orders.history import load_history
 from orders.models import Order, OrderAlias, SourceAccount
 from orders.projection import ItemView, LegView, PartView, project
@@ -22,15 +23,28 @@ _TIMES = ("placed_at", "promised_at", "promised_until", "est_ready_at", "est_del
 def replayed_orders(account: SourceAccount) -> list[dict[str, Any]]:
     """Every order ``account`` knows, sorted by the id it gave the order."""
     home = house(account.restaurant_id)
-    names: dict[int, str] = {}
-    aliases = OrderAlias.objects.filter(
-        restaurant_id=account.restaurant_id, system=f"account:{account.pk}"
-    )
-    for order_id, name in aliases.values_list("order_id", "external_id"):
-        names[order_id] = min(name, names.get(order_id, name))
-    orders = Order.objects.filter(pk__in=names)
-    shown = [_order(names[order.pk], order, account, home) for order in orders]
+    names: dict[int, list[tuple[str, str]]] = {}
+    aliases = OrderAlias.objects.filter(restaurant_id=account.restaurant_id)
+    for order_id, system, name in aliases.values_list("order_id", "system", "external_id"):
+        names.setdefault(order_id, []).append((system, name))
+    own = f"account:{account.pk}"
+    shown = [
+        _order(_external_id(names[order.pk], own), order, account, home)
+        for order in Order.objects.filter(pk__in=names)
+    ]
     return sorted(shown, key=lambda order: str(order["external_id"]))
+
+
+def _external_id(names: Iterable[tuple[str, str]], own: str) -> str:
+    """The id the account gave the order; where only its couriers spoke, the restaurant's own.
+
+    A courier's id of a delivery is the last resort: an order may have several deliveries.
+    """
+    known = sorted(names)
+    deliveries = {name for system, name in known if system == EXTERNAL_DELIVERY_ID}
+    given = [name for system, name in known if system == own and name not in deliveries]
+    restaurants = [name for system, name in known if system == EXTERNAL_ID]
+    return (given or restaurants or [name for system, name in known if system == own])[0]
 
 
 def _order(name: str, order: Order, account: SourceAccount, home: House) -> dict[str, Any]:
@@ -73,6 +87,7 @@ def _leg(leg: LegView) -> dict[str, Any]:
         "native_state": leg.native_state,
         "est_delivery_at": _time(leg.est_delivery_at),
         "courier": _plain(leg.courier),
+        "part_ids": list(leg.part_ids),
     }
 
 

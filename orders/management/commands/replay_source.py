@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
+from django.db import OperationalError, connection
 
+from integrations.contracts import State
 from integrations.registry import SOURCES
-from orders.replay import Replay, UnreadableRecording, load_recording, open_house
+from orders.recordings import UnreadableRecording, load_recording
+from orders.replay import Replay, open_house
 from orders.replay_output import replayed_orders
 
 
 class Command(BaseCommand):
     help = (
         "Apply recorded payloads of one source (webhook bodies, and the answers to the requests "
-        "they cause) to an empty temporary database and print the resulting orders as JSON."
+        "they cause) to an empty temporary database and print the resulting orders as one JSON "
+        "list. Notes go to stderr. Exit code 1: a file could not be read; the orders of the "
+        "others are printed all the same."
     )
     requires_migrations_checks = False
 
@@ -34,13 +38,22 @@ class Command(BaseCommand):
             help="a setting of the account, e.g. reserved_means=accepted",
         )
 
+        parser.add_argument(
+            "--map",
+            metavar="STREAM:NATIVE=STATE",
+            action="append",
+            default=[],
+            help="what a status of the source means, e.g. order:ready-for-pickup=ready",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
-        settings = dict(_pair(text) for text in options["setting"])
+        settings = dict(_pair("--setting", text) for text in options["setting"])
+        status_map = _status_map(options["map"])
         try:
             # a file that cannot be opened is told before a database is made
             recordings = [load_recording(path) for path in options["files"]]
             with temporary_database():
-                account = open_house(options["source"], settings)
+                account = open_house(options["source"], settings, status_map)
                 replay = Replay(account)
                 replay.play(recordings)
                 orders = replayed_orders(account)
@@ -51,13 +64,26 @@ class Command(BaseCommand):
         for note in replay.notes:
             self.stderr.write(note)
         self.stdout.write(json.dumps(orders, indent=2, ensure_ascii=False))
+        if replay.problems:
+            raise CommandError("\n".join(replay.problems))
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _pair(option: str, text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
-    if not separator:
-        raise CommandError(f"--setting {text}: expected NAME=VALUE")
+    if not (separator and name):
+        raise CommandError(f"{option} {text}: expected NAME=VALUE")
     return name, value
+
+
+def _status_map(given: Iterable[str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for text in given:
+        name, state = _pair("--map", text)
+        stream, separator, native = name.partition(":")
+        if not separator or state not in {"", *State}:
+            raise CommandError(f"--map {text}: expected STREAM:NATIVE=STATE")
+        found.setdefault(stream, {})[native] = state
+    return found
 
 
 @contextmanager
@@ -67,7 +93,10 @@ def temporary_database() -> Iterator[None]:
     configured = connection.settings_dict["NAME"]
     connection.settings_dict["TEST"]["NAME"] = name
     try:
-        connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+        try:
+            connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+        except OperationalError as problem:
+            raise CommandError(f"no temporary database could be made: {problem}") from None
         yield
     finally:
         # otherwise nothing was made, and what is configured is not ours to drop
