@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module
 from typing import cast
 
-from integrations.contracts import Provider, Source
+from integrations.contracts import Provider, Setup, Source
 
 PROVIDERS: Mapping[str, str] = {
     "console": "integrations.providers.console.Console",
@@ -56,6 +56,13 @@ def provider_class(key: str) -> type[Provider]:
 def source_class(key: str) -> type[Source]:
     """The source class for ``key``; raises LookupError naming the known keys."""
     return cast("type[Source]", _load(SOURCES, key, "source"))
+
+
+@cache
+def source_setup(key: str) -> Setup:
+    """How the source ``key`` is connected; raises LookupError naming the known keys."""
+    module = source_class(key).__module__
+    return cast("Setup", import_module(f"{module}_setup").SETUP)
 
 
 def _load(table: Mapping[str, str], key: str, kind: str) -> object:

@@ -23,6 +23,7 @@ from integrations.contracts.messages import (
 )
 from integrations.contracts.provider import Provider
 from integrations.contracts.settings import Capabilities, Channel, Setting
+from integrations.contracts.setup import Setup
 from integrations.contracts.source import Source
 from integrations.contracts.updates import (
     HANDED_OVER,
@@ -58,6 +59,7 @@ __all__ = [
     "Reply",
     "Reply200",
     "Setting",
+    "Setup",
     "Source",
     "State",
     "StopList",
