@@ -53,6 +53,8 @@ def _receive(request: HttpRequest, token: str) -> HttpResponse:
     call = _inbound(request, account, body, timezone.now())
     try:
         if (reply := source.handshake(call)) is not None:
+            if reply.status < 300:
+                _note_handshake(account, call.received_at)
             return _answer(reply)
         if call.method != "POST":
             return HttpResponse(status=405, headers={"Allow": "POST"})
@@ -137,6 +139,14 @@ def _note_call(account: SourceAccount, at: datetime) -> None:
     if last is None or at - last >= LAST_CALL_STEP:
         account.last_call_at = at
         SourceAccount.objects.filter(pk=account.pk).update(last_call_at=at)
+
+
+def _note_handshake(account: SourceAccount, at: datetime) -> None:
+    """Keep when somebody who knows the address tested it; nothing is believed because of it."""
+    last = account.last_handshake_at
+    if last is None or at - last >= LAST_CALL_STEP:
+        account.last_handshake_at = at
+        SourceAccount.objects.filter(pk=account.pk).update(last_handshake_at=at)
 
 
 def _answer(reply: Reply200) -> HttpResponse:

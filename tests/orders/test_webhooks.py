@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 
 from consents.models import ContactAddress
+from integrations.signatures import hmac_base64
 from orders import calls, selectors
 from orders.models import InboundCall, Observation, Order, SourceAccount
+from orders.selectors import webhook_url
 from orders.signals import order_event_recorded
 from tests.factories import make_location, make_source_account
 from tests.orders.posting import PHONE, Till, later, post_square
@@ -93,6 +96,85 @@ def test_a_missing_signature_says_so(till: Till) -> None:
     )
     till.account.refresh_from_db()
     assert till.account.last_signature_hint == "header X-Alert-Signature is missing"
+    assert nothing_happened()
+
+
+# --- the address and proxies ------------------------------------------------------------------
+
+
+def square_account(till: Till) -> SourceAccount:
+    return make_source_account(
+        till.restaurant, source="square", settings={"signature_key": "k", "access_token": "t"}
+    )
+
+
+def post_signed_over(url: str, account: SourceAccount, **extra: Any) -> Any:
+    body = b'{"type": "order.updated", "event_id": "e1", "data": {"id": "sq-1"}}'
+    signature = hmac_base64("k", url.encode() + body)
+    headers = {"x-square-hmacsha256-signature": signature, **extra.pop("headers", {})}
+    path = extra.pop("path", f"/hooks/orders/{account.token}/")
+    return Client().post(path, body, "application/json", headers=headers)
+
+
+def test_what_a_proxy_says_about_host_and_scheme_changes_nothing(till: Till) -> None:
+    account = square_account(till)
+    said = {
+        "Host": "inner:8000",
+        "X-Forwarded-Host": "evil.example.com",
+        "X-Forwarded-Proto": "http",
+        "Forwarded": "host=evil.example.com;proto=http",
+    }
+    assert post_signed_over(webhook_url(account), account, headers=said).status_code == 200
+    assert till.call().state == "waiting"
+    elsewhere = f"http://evil.example.com/hooks/orders/{account.token}/"
+    assert post_signed_over(elsewhere, account, headers=said).status_code == 401
+    account.refresh_from_db()
+    assert account.signature_failures == 1
+
+
+@pytest.mark.parametrize(
+    ("signed", "words"),
+    [
+        ("http://alerts.example.com/hooks/orders/{}/", "the vendor has http://."),
+        ("https://alerts.example.com/hooks/orders/{}", "the vendor has no slash at the end."),
+        ("https://inner:8000/hooks/orders/{}/", "another host, the one it called."),
+    ],
+)
+def test_a_signature_over_another_address_says_which(till: Till, signed: str, words: str) -> None:
+    account = square_account(till)
+    url = signed.format(account.token)
+    answer = post_signed_over(url, account, headers={"Host": "inner:8000"})
+    assert (answer.status_code, answer.content) == (401, b"")
+    account.refresh_from_db()
+    assert words in account.last_signature_hint
+    assert account.token not in account.last_signature_hint
+    assert not InboundCall.objects.exists()
+
+
+def test_the_slash_at_the_end_may_be_missing(till: Till) -> None:
+    account = square_account(till)
+    path = f"/hooks/orders/{account.token}"
+    assert post_signed_over(webhook_url(account), account, path=path).status_code == 200
+    assert Client().get(path).status_code == 405
+    assert Client().post("/hooks/orders/nobody").status_code == 404
+
+
+def test_an_answered_test_of_the_address_is_noted(till: Till) -> None:
+    shop = make_source_account(
+        till.restaurant,
+        source="woocommerce",
+        settings={"site_url": "https://shop.example.com", "webhook_secret": "s"},
+    )
+    ping = "application/x-www-form-urlencoded"
+    answer = Client().post(f"/hooks/orders/{shop.token}/", b"webhook_id=7", ping)
+    assert answer.status_code == 200
+    shop.refresh_from_db()
+    assert shop.last_handshake_at is not None
+    assert (shop.last_call_at, shop.signature_failures) == (None, 0)
+    # refusing a test is no test
+    assert Client().options(f"/hooks/orders/{till.account.token}/").status_code == 405
+    till.account.refresh_from_db()
+    assert till.account.last_handshake_at is None
     assert nothing_happened()
 
 
