@@ -29,8 +29,6 @@ class Source:
     max_body_bytes: ClassVar[int] = 2 * 1024 * 1024
     #: canonical states this source can state at all (dead-route warning, docs)
     can_state: ClassVar[frozenset[str]] = frozenset()
-    #: milestones it tells the guest itself; what a new account starts with
-    tells_guest: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,

@@ -87,10 +87,6 @@ class Grubhub(Source):
             State.CANCELLED,
         }
     )
-    #: of Marketplace orders; Connect brings the restaurant's own, which are ours to tell
-    tells_guest: ClassVar[frozenset[str]] = frozenset(
-        {State.RECEIVED, State.ACCEPTED, State.CANCELLED}
-    )
 
     # --- before the call is believed -----------------------------------------------------------
 

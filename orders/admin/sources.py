@@ -67,7 +67,7 @@ class SourceAccountAdmin(RestaurantPage):
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         initial: dict[str, Any] = super().get_changeform_initial_data(request)
         if (key := self._key(request, None)) in registry.SOURCES:
-            initial["told_by_source"] = sorted(registry.source_class(key).tells_guest)
+            initial["told_by_source"] = sorted(registry.source_setup(key).tells_guest)
         return initial
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -207,7 +207,7 @@ def test_a_source_is_added_after_choosing_its_system(mine: World, manager: Clien
 @pytest.mark.parametrize(
     ("vendor", "told"),
     [
-        ("uber_eats", ["accepted", "cancelled", "picked_up", "received"]),
+        ("uber_eats", ["accepted", "cancelled", "received"]),
         ("doordash", ["cancelled", "received"]),
         ("grubhub", ["accepted", "cancelled", "received"]),
         ("square", []),
