@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
+from integrations.contracts import State
 from notifications.models import MessageTemplate, MessageTemplateVersion, Route
 from notifications.selectors import clear_caches
 from orders.models import Restaurant
@@ -76,6 +77,21 @@ ROUTES: list[dict[str, Any]] = [
         ],
         "steps": [{"channel": "team_chat", "when": "now"}],
         "purpose": "staff_ops",
+    },
+    {
+        "name": "Partners: every change",
+        "audience": "partner",
+        "triggers": [
+            *(f"status_changed:{state}" for state in State),
+            "part_status_changed",
+            "order_edited",
+            "order_split",
+            "order_delayed",
+            "order_delayed:earlier",
+            "eta_changed",
+        ],
+        "steps": [{"channel": "webhook", "when": "now"}],
+        "purpose": "partner_ops",
     },
     {
         "name": "Team: a guest wrote",
@@ -168,6 +184,13 @@ TEXTS: dict[tuple[str, str, str], dict[str, str]] = {
         "es": _SIGN + "{{ parts.ready }} de {{ parts.total }} partes del pedido "
         "{{ order.number }} están listas." + _LINK,
     },
+    ("eta_changed", "customer", ""): {
+        "en": _SIGN + "order {{ order.number }} has a new time"
+        "{% if order.eta_time != '' %}: about {{ order.eta_time }} ({{ order.eta_in }}){% endif %}."
+        + _LINK,
+        "es": _SIGN + "tu pedido {{ order.number }} tiene nueva hora"
+        "{% if order.eta_time != '' %}: hacia las {{ order.eta_time }}{% endif %}." + _LINK,
+    },
     ("status_requested", "customer", ""): {
         "en": _SIGN + "order {{ order.number }} is {{ order.state_label }}."
         "{% if parts.total > 1 %} {{ parts.ready }} of {{ parts.total }} parts are done.{% endif %}"
@@ -229,6 +252,14 @@ TEXTS: dict[tuple[str, str, str], dict[str, str]] = {
     },
     ("status_changed:courier_failed", "staff", ""): {
         "en": "#{{ order.number }}: the courier could not deliver. A new one is needed."
+    },
+    ("eta_changed", "staff", ""): {
+        "en": "#{{ order.number }} has a new time"
+        "{% if order.eta_time != '' %}: {{ order.eta_time }}{% endif %}"
+    },
+    ("status_requested", "staff", ""): {
+        "en": "#{{ order.number }}: the guest asked where it is. It is {{ order.state_label }}"
+        "{% if order.eta_time != '' %}, due {{ order.eta_time }}{% endif %}."
     },
     ("order_edited", "staff", ""): {"en": "#{{ order.number }} changed: {{ event.change }}"},
     ("order_split", "staff", ""): {

@@ -128,16 +128,21 @@ class RestaurantConfig:
     def template(
         self, *, trigger: str, audience: str, channel: str, language: str, location_id: int | None
     ) -> TemplateView | None:
-        """The most specific words: milestone before kind, location, channel, language."""
+        """The most specific words: milestone before kind, location, channel, language.
+
+        Partners are told as the staff are where nobody wrote words for them.
+        """
         kind = trigger.partition(":")[0]
+        readers = (audience, "staff") if audience == "partner" else (audience,)
         languages = dict.fromkeys((language, language.partition("-")[0], self.language, "en"))
         for wanted in dict.fromkeys((trigger, kind)):
             for tongue in languages:
                 for place in dict.fromkeys((location_id or 0, 0)):
                     for way in (channel, ""):
-                        found = self.templates.get((wanted, audience, way, tongue, place))
-                        if found is not None:
-                            return found
+                        for reader in readers:
+                            found = self.templates.get((wanted, reader, way, tongue, place))
+                            if found is not None:
+                                return found
         return None
 
 

@@ -37,6 +37,8 @@ class Provider:
     live_base_url: ClassVar[str] = ""
     #: only orders this source knows can be told here; their id there is the address
     of_source: ClassVar[str] = ""
+    #: a made-up address where the channel's usual form is not this vendor's
+    example_address: ClassVar[str] = ""
 
     def __init__(self, account: Mapping[str, str], *, base_url: str = "") -> None:
         self.account = account
