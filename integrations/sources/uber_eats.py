@@ -1,7 +1,7 @@
 """Uber Eats Marketplace orders (as an observer) and Uber Direct couriers of the restaurant's own.
 
 Three bodies arrive at one address: Marketplace notices (thin, the order is fetched), Direct
-delivery events (fat) and the older ``dapi.status_changed`` form (enough by itself).
+delivery events (fat) and the older ``dapi.status_changed`` form (fetched where there is a token).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from integrations import payloads
 from integrations.contracts import (
@@ -17,16 +17,16 @@ from integrations.contracts import (
     HttpRequest,
     HttpResponse,
     InboundCall,
-    Observation,
     OrderUpdate,
     Setting,
     Source,
     State,
-    ordering_key,
 )
 from integrations.errors import EventIgnored, PayloadMalformed
 from integrations.signatures import require_hmac
+from integrations.sources import uber_eats_dapi as dapi
 from integrations.sources import uber_eats_direct as direct
+from integrations.sources import uber_eats_notice as notices
 from integrations.sources.uber_eats_order import read_order
 
 LIVE = "https://api.uber.com"
@@ -41,13 +41,6 @@ FETCHED = frozenset(
         "order.fulfillment_issues.resolved",
     }
 )
-#: what an event says by its own name; the rest is in the order behind it
-STATED: Mapping[str, str | None] = {
-    "orders.cancel": State.CANCELLED,
-    "orders.failure": State.CANCELLED,
-    "orders.release": None,
-}
-DAPI = "dapi.status_changed"
 
 
 class UberEats(Source):
@@ -66,6 +59,14 @@ class UberEats(Source):
             required=False,
             help="scope eats.order or eats.store.orders.read",
         ),
+        Setting(
+            "direct_access_token",
+            "Access token (Direct)",
+            secret=True,
+            required=False,
+            help="scope eats.deliveries: deliveries that fell silent are asked about",
+        ),
+        Setting("customer_id", "Customer id (Direct)", required=False, example="cus_EXAMPLE"),
     )
     live_base_url = LIVE
     priority: ClassVar[Mapping[str, int]] = {"commercial": 30, "kitchen": 10, "courier": 30}
@@ -78,10 +79,6 @@ class UberEats(Source):
             State.DELIVERED,
             State.CANCELLED,
         }
-    )
-    #: of Marketplace orders; couriers of Direct bring the restaurant's own, which are ours to tell
-    tells_guest: ClassVar[frozenset[str]] = frozenset(
-        {State.RECEIVED, State.ACCEPTED, State.PICKED_UP, State.CANCELLED}
     )
 
     def verify(self, call: InboundCall) -> None:
@@ -105,7 +102,8 @@ class UberEats(Source):
             return f"body|{payloads.sha256(call.body)}"
         if event.get("kind") == direct.COURIER_UPDATE:
             return direct.courier_update_key(event, call.received_at)
-        found = payloads.text(event.get("event_id")) or payloads.text(event.get("id"))
+        named = (payloads.text(event.get(name), 1000) for name in ("event_id", "id"))
+        found = payloads.key_within(next(filter(None, named), ""))
         return found or f"body|{payloads.sha256(call.body)}"
 
     def fingerprint(self, call: InboundCall) -> str:
@@ -129,50 +127,67 @@ class UberEats(Source):
             key = self.event_key(call)
             return [direct.read_event(event, key, call.received_at, self.status_map)]
         kind = payloads.text(event.get("event_type"))
-        if kind == DAPI:
-            return [direct.read_dapi(event, self.status_map)]
+        if kind == dapi.STATUS_CHANGED:
+            asked = self._delivery_behind(event)
+            update = dapi.read_event(event, self.status_map)
+            return [update, asked] if asked else [update]
         if kind not in FETCHED:
             raise EventIgnored(f"event type {kind or 'missing'} says nothing about an order")
-        found: list[OrderUpdate | FollowUp] = [self._follow_up(event)]
-        if kind in STATED:
-            found.insert(0, self._notice(event, kind))
+        found: list[OrderUpdate | FollowUp] = [self._order_behind(event)]
+        if kind in notices.STATED:
+            found.insert(0, notices.read(event, kind))
         return found
 
-    def _notice(self, event: dict[str, Any], kind: str) -> OrderUpdate:
-        meta = payloads.inner(event, "meta")
-        at = payloads.unix_time(event.get("event_time"), "event_time")
-        observation = Observation(
-            event_key=payloads.required_text(event.get("event_id"), "event_id"),
-            track="commercial",
-            scope="order",
-            ordering_class="ranked",
-            ordering_key=ordering_key(at),
-            kind="transition" if STATED[kind] else "note",
-            native_state=kind,
-            state=STATED[kind],
-            occurred_at=at,
-            occurred_at_basis="event",
-            data={"note": "courier is near, start preparing"} if kind == "orders.release" else {},
-        )
-        return OrderUpdate(
-            order_id=payloads.required_text(meta.get("resource_id"), "meta.resource_id"),
-            observations=(observation,),
-            location_id=payloads.text(meta.get("user_id")),
-        )
+    # --- fetching ------------------------------------------------------------------------------
 
-    def _follow_up(self, event: dict[str, Any]) -> FollowUp:
+    def _order_behind(self, event: dict[str, Any]) -> FollowUp:
         order_id = payloads.required_text(
             payloads.inner(event, "meta").get("resource_id"), "meta.resource_id"
         )
         href = payloads.required_text(event.get("resource_href"), "resource_href", 500)
+        at = notices.noticed_at(event)
         return FollowUp(
-            request=HttpRequest.get(
-                self.base_url + self._path(href),
-                headers={"Authorization": f"Bearer {self.account.get('access_token', '')}"},
-            ),
+            request=self._get(self._path(href), "access_token"),
             coalesce_key=f"order:{order_id}",
             order_id=order_id,
-            context={"event_time": payloads.text(event.get("event_time"))},
+            context={"event_time": str(int(at.timestamp()))} if at else {},
+        )
+
+    def _delivery_behind(self, event: dict[str, Any]) -> FollowUp | None:
+        """The delivery of an older notice, None where nobody may ask; the notice is enough."""
+        if not self.account.get("direct_access_token"):
+            return None
+        delivery = dapi.delivery_id(event)
+        try:
+            path = self._path(payloads.text(event.get("resource_href"), 500))
+        except PayloadMalformed:
+            return None
+        return FollowUp(
+            request=self._get(path, "direct_access_token"),
+            coalesce_key=f"delivery:{delivery}",
+            order_id=delivery,
+            context={"reads": dapi.STATUS_CHANGED, "leg": dapi.leg_ref(event)},
+        )
+
+    def check_up(self, order_id: str, now: datetime) -> FollowUp | None:
+        """A Direct delivery that is late and silent."""
+        customer = self.account.get("customer_id", "")
+        if not (customer and self.account.get("direct_access_token")):
+            return None
+        if not order_id.startswith(direct.ID_PREFIX):
+            return None
+        path = f"/v1/customers/{quote(customer, safe='')}/deliveries/{quote(order_id, safe='')}"
+        return FollowUp(
+            request=self._get(path, "direct_access_token"),
+            coalesce_key=f"delivery:{order_id}",
+            order_id=order_id,
+            context={"reads": direct.DELIVERY_STATUS},
+        )
+
+    def _get(self, path: str, token: str) -> HttpRequest:
+        return HttpRequest.get(
+            self.base_url + path,
+            headers={"Authorization": f"Bearer {self.account.get(token, '')}"},
         )
 
     def _path(self, href: str) -> str:
@@ -194,8 +209,21 @@ class UberEats(Source):
     def parse_resource(
         self, follow_up: FollowUp, response: HttpResponse, received_at: datetime
     ) -> list[OrderUpdate]:
-        """The order of a GET /v2/eats/order/{id}."""
-        order = payloads.load_object(response.body)
-        stamp = follow_up.context.get("event_time", "")
-        at = payloads.unix_time(int(stamp), "event_time") if stamp.isdecimal() else None
-        return [read_order(order, at, self.status_map)]
+        """The order of a GET /v2/eats/order/{id}, or a delivery in either of its forms."""
+        body, context = payloads.load_object(response.body), follow_up.context
+        reads = context.get("reads", "") or _form_of(body)
+        if reads == direct.DELIVERY_STATUS:
+            return [direct.read_delivery(body, received_at, self.status_map)]
+        if reads == dapi.STATUS_CHANGED:
+            return [dapi.read_delivery(body, context.get("leg", ""), received_at, self.status_map)]
+        stamp = context.get("event_time", "")
+        at = payloads.unix_time(int(stamp), "event_time") if stamp else None
+        return [read_order(body, at, self.status_map)]
+
+
+def _form_of(body: Mapping[str, Any]) -> str:
+    """Which of the three resources an answer is, by its members; "" = an order."""
+    if "order_status" in body:
+        return dapi.STATUS_CHANGED
+    is_direct = payloads.text(body.get("id")).startswith(direct.ID_PREFIX)
+    return direct.DELIVERY_STATUS if is_direct else ""

@@ -1,4 +1,4 @@
-"""Uber Direct: courier legs of the restaurant's own orders, in the current and the older form.
+"""Uber Direct: courier legs of the restaurant's own orders, as pushed and as fetched.
 
 A delivery is known by Uber's delivery id (alias system ``external_delivery_id``) and by the id
 the restaurant gave it (``external_id``); either joins it to the order.
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from integrations import payloads
 from integrations.contracts import Customer, Observation, OrderUpdate, State, ordering_key
 from integrations.errors import EventIgnored
-from integrations.sources.uber_eats_order import COURIER_STATES, COURIER_STREAM
 
+#: every id of a delivery begins like this
+ID_PREFIX = "del_"
 DELIVERY_STATUS = "event.delivery_status"
 COURIER_UPDATE = "event.courier_update"
 #: Direct status -> state of the leg
@@ -108,8 +110,11 @@ def read_event(
         occurred_at_basis="event" if at else "arrival",
         data=fragment,
     )
-    external_id = payloads.text(data.get("external_id"))
-    return _update(delivery, external_id, observation, unknown, _customer(data))
+    external_id = payloads.text(data.get("external_id")) or payloads.text(
+        payloads.inner(data, "manifest").get("reference")
+    )
+    update = update_of(delivery, external_id, observation, unknown, _customer(data))
+    return replace(update, aliases=(*update.aliases, *_brought_back(data)))
 
 
 def _direct_state(
@@ -118,8 +123,18 @@ def _direct_state(
     state, known = payloads.look_up(native, STATUSES, status_map.get("direct.status"))
     if native and not known:
         return None, (f"direct.status {native}",)
-    # the trip that brings an undeliverable order back is no delivery
-    return (None if data.get("kind") == "return" else state), ()
+    # the trip that brings an undeliverable order back reaches no guest, whatever becomes of it
+    return (State.FAILED if data.get("kind") == "return" else state), ()
+
+
+def _brought_back(data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The delivery a return trip belongs to; it may come without the restaurant's own id."""
+    if data.get("kind") != "return":
+        return ()
+    ids = [
+        payloads.text(other.get("id")) for other in payloads.objects(data.get("related_deliveries"))
+    ]
+    return tuple(("external_delivery_id", name) for name in ids if name)
 
 
 def _leg_data(data: Mapping[str, Any], estimate: datetime | None) -> dict[str, Any]:
@@ -145,40 +160,30 @@ def _customer(data: Mapping[str, Any]) -> Customer | None:
     return Customer(name=payloads.text(guest.get("name")), phone=phone) if phone else None
 
 
-def read_dapi(event: dict[str, Any], status_map: Mapping[str, Mapping[str, str]]) -> OrderUpdate:
-    """The older ``dapi.status_changed`` notice. Raises PayloadMalformed."""
-    meta = payloads.inner(event, "meta")
-    delivery = payloads.required_text(meta.get("order_id"), "meta.order_id")
-    native = payloads.text(meta.get("status"), 120)
-    state, known = payloads.look_up(native, COURIER_STATES, status_map.get(COURIER_STREAM))
-    if meta.get("is_returning") is True:
-        state = State.FAILED
-    at = payloads.unix_time(event.get("event_time"), "event_time")
-    observation = Observation(
-        event_key=payloads.required_text(event.get("event_id"), "event_id"),
-        track="courier",
-        scope="leg",
-        ref=payloads.text(meta.get("courier_trip_id")) or delivery,
-        ordering_class="ranked",
-        ordering_key=ordering_key(at),
-        native_state=native,
-        state=state,
-        occurred_at=at,
-        occurred_at_basis="event",
-    )
-    unknown = () if known or not native else (f"{COURIER_STREAM} {native}",)
-    return _update(
-        delivery, payloads.text(meta.get("external_order_id")), observation, unknown, None
-    )
+def read_delivery(
+    delivery: dict[str, Any], received_at: datetime, status_map: Mapping[str, Mapping[str, str]]
+) -> OrderUpdate:
+    """The answer of GET /v1/customers/{id}/deliveries/{id}. Raises PayloadMalformed."""
+    ref = payloads.required_text(delivery.get("id"), "id")
+    told = [delivery.get(name) for name in ("status", "dropoff_eta", "updated", "courier")]
+    digest = payloads.sha256(json.dumps(_stripped(told), sort_keys=True).encode())[:32]
+    event = {
+        "kind": DELIVERY_STATUS,
+        "delivery_id": ref,
+        "created": delivery.get("updated"),
+        "data": delivery,
+    }
+    return read_event(event, f"direct:{ref}:read:{digest}", received_at, status_map)
 
 
-def _update(
+def update_of(
     delivery: str,
     external_id: str,
     observation: Observation,
     unknown: tuple[str, ...],
     customer: Customer | None,
 ) -> OrderUpdate:
+    """One leg, known by Uber's id of the delivery and by the restaurant's own."""
     aliases = [("external_delivery_id", delivery)]
     if external_id:
         aliases.append(("external_id", external_id))

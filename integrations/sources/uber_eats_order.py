@@ -16,6 +16,8 @@ from integrations.contracts import Customer, Observation, OrderUpdate, State, or
 
 ORDER_STREAM = "order.current_state"
 COURIER_STREAM = "deliveries[].current_state"
+#: the shared name by which an aggregator or a till knows an order of a marketplace
+CHANNEL_ORDER_ID = "channelOrderId"
 #: order state -> ours; FINISHED depends on the order type
 ORDER_STATES: Mapping[str, str | None] = {
     "CREATED": State.RECEIVED,
@@ -68,7 +70,10 @@ def read_order(
         order_id=order_id,
         observations=(_order(order, key, noticed_at, native, state), *legs),
         display=_display(order),
-        aliases=(("external_id", reference),) if reference else (),
+        aliases=(
+            (CHANNEL_ORDER_ID, order_id),
+            *((("external_id", reference),) if reference else ()),
+        ),
         customer=_customer(payloads.inner(order, "eater")),
         location_id=payloads.text(store.get("id")),
         unknown_states=tuple(dict.fromkeys(unknown)),
@@ -106,10 +111,11 @@ def _order(
     }
     data: dict[str, Any] = {
         "display": _display(order),
-        "items": _items(order),
         "times": {name: payloads.iso(at) for name, at in times.items() if at},
         "customer_kind": "relay",
     }
+    if isinstance(payloads.inner(order, "cart").get("items"), list):
+        data["items"] = _items(order)
     if kind := FULFILLMENTS.get(payloads.text(order.get("type"))):
         data["fulfillment"] = {"type": kind}
     if native == "DENIED":

@@ -12,7 +12,8 @@ SETUP = Setup(
         "Enter the client secret of that app, and an access token to read orders with.",
         "Uber Direct: in direct.uber.com open Developer, Webhooks, and paste the address from this "
         "page for event.delivery_status and event.courier_update.",
-        "Copy the signing key Uber shows into “Signing key (Direct webhook)”.",
+        "Copy the signing key Uber shows into “Signing key (Direct webhook)”. With the customer id "
+        "and a Direct access token, deliveries that fell silent are asked about.",
         "Add the store id to the kitchen's names.",
     ),
     live_test="Uber Direct: create a delivery in test mode. Uber Eats: place an order at the test "

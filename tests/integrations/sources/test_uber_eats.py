@@ -11,6 +11,7 @@ import pytest
 from integrations.contracts import Customer, FollowUp, OrderUpdate
 from integrations.errors import EventIgnored, PayloadMalformed
 from integrations.sources.uber_eats import UberEats
+from tests.integrations.sources.mutations import bent, survive
 from tests.integrations.sources.payload_files import (
     NOW,
     answered,
@@ -83,6 +84,30 @@ def test_a_cancellation_is_known_before_the_order_is_read() -> None:
     assert update.location_id == STORE
 
 
+def test_an_order_is_known_before_it_is_read() -> None:
+    event = body_of("uber_eats", "orders_notification")
+    for kind in ("orders.notification", "orders.scheduled.notification"):
+        update = source().parse(call(event | {"event_type": kind}))[0]
+        assert isinstance(update, OrderUpdate)
+        (said,) = update.observations
+        assert (said.state, said.native_state) == ("received", kind)
+        assert (said.track, said.ordering_class) == ("commercial", "ranked")
+        assert said.occurred_at == datetime.fromtimestamp(1427343990, UTC)
+        assert (update.order_id, update.location_id) == (ORDER, STORE)
+        assert update.aliases == (("channelOrderId", ORDER),)
+
+
+@pytest.mark.parametrize("stamp", ["1427343990", 10**40, None, [], "yesterday"])
+def test_an_unreadable_time_does_not_cost_the_order(stamp: Any) -> None:
+    event = body_of("uber_eats", "orders_cancel") | {"event_time": stamp}
+    update, asked = source().parse(call(event))
+    assert isinstance(update, OrderUpdate)
+    assert isinstance(asked, FollowUp)
+    (said,) = update.observations
+    assert (said.state, said.occurred_at, said.occurred_at_basis) == ("cancelled", None, "arrival")
+    assert read({"id": ORDER, "current_state": "CANCELED"}).order_id == asked.order_id
+
+
 def test_a_release_is_a_hint_and_no_state() -> None:
     update = parse("orders_release")[0]
     assert isinstance(update, OrderUpdate)
@@ -109,7 +134,7 @@ def test_links_lead_to_uber_or_nowhere(href: str) -> None:
 
 def test_a_sandbox_account_fetches_from_the_sandbox() -> None:
     sandbox = source(base_url="http://127.0.0.1:8001/uber_eats")
-    (asked,) = sandbox.parse(call(body_of("uber_eats", "orders_notification")))
+    asked = sandbox.parse(call(body_of("uber_eats", "orders_notification")))[-1]
     assert isinstance(asked, FollowUp)
     assert asked.request.url == f"http://127.0.0.1:8001/uber_eats/v2/eats/order/{ORDER}"
 
@@ -119,7 +144,10 @@ def test_the_official_order() -> None:
     said = update.observations[0]
     assert (said.state, said.native_state) == ("received", "CREATED")
     assert update.display == "BC953"
-    assert update.aliases == (("external_id", "Order-123"),)
+    assert update.aliases == (
+        ("channelOrderId", "f9f363d1-e1c2-4595-b477-c649845bc953"),
+        ("external_id", "Order-123"),
+    )
     assert update.location_id == "c7f1dc2f-fabe-4997-845c-cad26fdcb894"
     assert said.data["items"][:2] == [
         {
@@ -137,6 +165,13 @@ def test_the_official_order() -> None:
     ]
     assert said.data["times"]["placed_at"] == "2019-05-14T20:16:54+00:00"
     assert said.data["times"]["est_ready_at"] == "2019-05-14T20:36:54+00:00"
+
+
+def test_an_order_without_a_cart_keeps_its_lines() -> None:
+    body = body_of("uber_eats", "get_order_created")
+    for cart in (None, {}, {"items": None}, "x"):
+        assert "items" not in read(body | {"cart": cart}).observations[0].data
+    assert read(body | {"cart": {"items": []}}).observations[0].data["items"] == []
 
 
 def test_the_number_of_a_marketplace_guest_is_not_even_read() -> None:
@@ -274,10 +309,20 @@ def test_a_direct_state_nobody_knows() -> None:
     assert mapped.observations[0].state == "failed"
 
 
-def test_the_trip_back_delivers_nothing() -> None:
+@pytest.mark.parametrize("status", ["pending", "pickup_complete", "delivered"])
+def test_the_trip_back_reaches_no_guest(status: str) -> None:
+    related = [{"id": "del_1", "relationship": "original"}, {"id": None}, 5]
+    data = {"id": "del_2", "kind": "return", "related_deliveries": related}
+    event = {"kind": "event.delivery_status", "id": "e", "status": status, "data": data}
+    update = update_of(event)
+    assert update.observations[0].state == "failed"
+    assert update.aliases == (("external_delivery_id", "del_2"), ("external_delivery_id", "del_1"))
+
+
+def test_the_reference_of_the_manifest_stands_in_for_the_external_id() -> None:
     event = body_of("uber_eats", "direct_delivery_status_delivered")
-    event["data"]["kind"] = "return"
-    assert update_of(event).observations[0].state is None
+    event["data"]["external_id"] = ""
+    assert ("external_id", "SAMPLE-1") in update_of(event).aliases
 
 
 def test_a_position_report_is_an_estimate_and_nothing_else() -> None:
@@ -326,6 +371,109 @@ def test_the_older_form() -> None:
     assert update.courier_only
     event["meta"]["is_returning"] = True
     assert update_of(event).observations[0].state == "failed"
+    assert said.ref == "759de859-9000-4000-8000-000000000001"
+    del event["meta"]["courier_trip_id"]
+    assert update_of(event).observations[0].ref == "8a8972cf-2331-4f77-85c0-d84fbed6bf53"
+
+
+# --- deliveries that are fetched -----------------------------------------------------------------
+
+
+def direct(**settings: str) -> UberEats:
+    return UberEats({"direct_access_token": "d-token", "customer_id": "cus/1", **settings})
+
+
+def test_the_delivery_behind_the_older_form() -> None:
+    event = body_of("uber_eats", "dapi_status_changed")
+    update, asked = direct().parse(call(event))
+    assert isinstance(update, OrderUpdate)
+    assert isinstance(asked, FollowUp)
+    assert asked.request.url == event["resource_href"]
+    assert asked.request.headers == {"Authorization": "Bearer d-token"}
+    assert asked.order_id == update.order_id
+    delivery = {
+        "order_id": update.order_id,
+        "order_status": "COMPLETED",
+        "external_order_id": "WEB-1042",
+        "order_tracking_url": "https://www.ubereats.com/orders/x",
+    }
+    (fetched,) = direct().parse_resource(asked, answered(delivery), NOW)
+    (said,) = fetched.observations
+    assert (said.state, said.ref) == ("delivered", update.observations[0].ref)
+    assert said.data["courier"] == {"tracking_url": "https://www.ubereats.com/orders/x"}
+    assert fetched.aliases == update.aliases
+
+
+@pytest.mark.parametrize(
+    ("status", "returning", "state"),
+    [
+        ("ACTIVE", None, None),
+        ("COMPLETED", "", "delivered"),
+        ("FAILED", None, "failed"),
+        ("ACTIVE", "IN_PROGRESS", "failed"),
+        ("PUZZLED", None, None),
+    ],
+)
+def test_a_delivery_as_a_whole(status: str, returning: Any, state: str | None) -> None:
+    asked = follow_up(reads="dapi.status_changed", leg="trip-1")
+    body = {"order_id": "o", "order_status": status, "return_status": returning}
+    (update,) = direct().parse_resource(asked, answered(body), NOW)
+    (said,) = update.observations
+    assert (said.state, said.ref) == (state, "trip-1")
+    expected = ("dapi.order_status PUZZLED",) if status == "PUZZLED" else ()
+    assert update.unknown_states == expected
+
+
+@pytest.mark.parametrize("href", [None, "", 7, "https://evil.example.com/v1/x"])
+def test_the_older_form_is_enough_where_nobody_may_ask(href: Any) -> None:
+    event = body_of("uber_eats", "dapi_status_changed")
+    assert len(source().parse(call(event))) == 1
+    assert len(direct().parse(call(event | {"resource_href": href}))) == 1
+
+
+def test_a_silent_delivery_is_asked_about() -> None:
+    asked = direct().check_up("del_1/2", NOW)
+    assert asked is not None
+    assert asked.request.url == "https://api.uber.com/v1/customers/cus%2F1/deliveries/del_1%2F2"
+    assert asked.request.headers == {"Authorization": "Bearer d-token"}
+    data = body_of("uber_eats", "direct_delivery_status_delivered")["data"]
+    (update,) = direct().parse_resource(asked, answered(data), NOW)
+    (said,) = update.observations
+    assert (said.state, said.ref, update.order_id) == ("delivered", DELIVERY, DELIVERY)
+    assert said.occurred_at == datetime(2022, 4, 14, 18, 4, 1, 100000, tzinfo=UTC)
+    assert ("external_id", "WEB-1042") in update.aliases
+    moved = data | {"courier": {**data["courier"], "location": {"lat": 1, "lng": 2}}}
+    (again,) = direct().parse_resource(asked, answered(moved), NOW + timedelta(minutes=3))
+    assert again.observations[0].event_key == said.event_key
+
+
+@pytest.mark.parametrize(
+    ("order_id", "settings"),
+    [
+        (ORDER, {}),
+        ("del_1", {"customer_id": ""}),
+        ("del_1", {"direct_access_token": ""}),
+    ],
+)
+def test_nothing_else_is_asked_about(order_id: str, settings: dict[str, str]) -> None:
+    assert direct(**settings).check_up(order_id, NOW) is None
+
+
+def test_bent_answers_are_read_or_refused() -> None:
+    data = body_of("uber_eats", "direct_delivery_status_delivered")["data"]
+    whole = {"order_id": "o", "order_status": "FAILED", "order_tracking_url": "https://x"}
+    order = body_of("uber_eats", "get_order_courier_en_route")
+    for reads, body in (
+        ("event.delivery_status", data),
+        ("dapi.status_changed", whole),
+        ("", order),
+    ):
+        asked = follow_up(reads=reads)
+
+        def fetched(raw: bytes, asked: FollowUp = asked) -> list[OrderUpdate]:
+            return direct().parse_resource(asked, answered(json.loads(raw)), NOW)
+
+        assert survive(bent(body), fetched) > 10
 
 
 @pytest.mark.parametrize(
