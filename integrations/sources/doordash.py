@@ -68,7 +68,7 @@ class DoorDash(Source):
             "Signing secret (Drive)",
             secret=True,
             required=False,
-            help="with the two above: read a delivery again when its estimate moves",
+            help="with the two above: deliveries that moved or fell silent are read again",
         ),
     )
     live_base_url = "https://openapi.doordash.com"
@@ -76,8 +76,6 @@ class DoorDash(Source):
     can_state: ClassVar[frozenset[str]] = frozenset(
         {State.RECEIVED, State.OUT_FOR_DELIVERY, State.DELIVERED, State.CANCELLED}
     )
-    #: of Marketplace orders; couriers of Drive bring the restaurant's own, which are ours to tell
-    tells_guest: ClassVar[frozenset[str]] = frozenset({State.RECEIVED, State.CANCELLED})
 
     # --- before the call is believed -----------------------------------------------------------
 
@@ -117,6 +115,10 @@ class DoorDash(Source):
         found: list[OrderUpdate | FollowUp] = [drive.read_event(body, self.status_map)]
         asked = drive.follow_up(body, self.account, self.base_url, call.received_at)
         return [*found, asked] if asked else found
+
+    def check_up(self, order_id: str, now: datetime) -> FollowUp | None:
+        """A Drive delivery that is late and silent; orders of the app cannot be asked about."""
+        return drive.ask(order_id, self.account, self.base_url, now)
 
     def parse_resource(
         self, follow_up: FollowUp, response: HttpResponse, received_at: datetime

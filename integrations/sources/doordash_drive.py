@@ -62,6 +62,8 @@ DELIVERY_STATES: Mapping[str, str | None] = {
     "returned": State.FAILED,
     "cancelled": State.FAILED,
 }
+#: what a till may call the delivery it booked
+ALIASES = ("external_delivery_id", "external_id", "drive")
 #: the courier got more than one order: the estimate moves and the push does not hold it
 BATCHED = "DELIVERY_BATCHED"
 #: DoorDash accepts no token that lives longer
@@ -143,7 +145,7 @@ def _update(
     return OrderUpdate(
         order_id=observation.ref,
         observations=(observation,),
-        aliases=(("external_delivery_id", observation.ref), ("external_id", observation.ref)),
+        aliases=tuple((system, observation.ref) for system in ALIASES),
         customer=_customer(body),
         location_id=payloads.text(body.get("pickup_external_store_id")),
         courier_only=True,
@@ -185,10 +187,16 @@ def follow_up(
     event: Mapping[str, Any], account: Mapping[str, str], base_url: str, now: datetime
 ) -> FollowUp | None:
     """The request for the whole delivery; None when ``event`` needs none or nobody may ask."""
-    token = _token(account, now)
-    if _native(event) != BATCHED or not token:
+    if _native(event) != BATCHED:
         return None
-    ref = _delivery_id(event)
+    return ask(_delivery_id(event), account, base_url, now)
+
+
+def ask(ref: str, account: Mapping[str, str], base_url: str, now: datetime) -> FollowUp | None:
+    """The request for the delivery ``ref``; None where the account has no key."""
+    token = _token(account, now)
+    if not token:
+        return None
     return FollowUp(
         request=HttpRequest.get(
             f"{base_url}/drive/v2/deliveries/{quote(ref, safe='')}",

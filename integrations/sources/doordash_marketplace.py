@@ -30,6 +30,8 @@ DASHER_STATES: Mapping[str, str | None] = {
     "dropoff": State.DELIVERED,
 }
 FULFILLMENTS = {"dx_delivery": "delivery", "mx_fleet_delivery": "delivery", "pickup": "pickup"}
+#: the shared name by which an aggregator or a till knows an order of a marketplace
+CHANNEL_ORDER_ID = "channelOrderId"
 #: options inside options inside options
 DEEPEST = 8
 
@@ -131,6 +133,7 @@ def _order(body: Mapping[str, Any], status_map: StatusMap) -> OrderUpdate:
         order_id=order_id,
         observations=(observation,),
         display=display,
+        aliases=((CHANNEL_ORDER_ID, order_id),),
         customer=Customer(name=" ".join(filter(None, words)), contact_kind="masked"),
         location_id=_store(order),
         unknown_states=unknown,
@@ -192,7 +195,7 @@ def _dasher(body: Mapping[str, Any], status_map: StatusMap) -> OrderUpdate:
     return OrderUpdate(
         order_id=order_id,
         observations=(observation,),
-        aliases=_aliases(delivery),
+        aliases=_aliases(order_id, delivery),
         location_id=payloads.text(delivery.get("location_id")),
         courier_only=True,
         unknown_states=unknown,
@@ -212,17 +215,19 @@ def _notice(body: Mapping[str, Any], native: str, status_map: StatusMap) -> Orde
         state=state,
         data={"note": "courier is near, start preparing"} if is_hint else {},
     )
+    order_id = _order_id(body, "external_order_id")
     return OrderUpdate(
-        order_id=_order_id(body, "external_order_id"),
+        order_id=order_id,
         observations=(observation,),
-        aliases=_aliases(body),
+        aliases=_aliases(order_id, body),
         location_id=_store(body),
         # no word about what was ordered: without the order itself there is nothing to show
         courier_only=True,
     )
 
 
-def _aliases(body: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """The id the till gave the order when it confirmed it; often null."""
+def _aliases(order_id: str, body: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """DoorDash's own id, and the one the till gave the order when it confirmed it (often null)."""
     reference = payloads.text(body.get("client_order_id"))
-    return (("client_order_id", reference), ("external_id", reference)) if reference else ()
+    tills = (("client_order_id", reference), ("external_id", reference)) if reference else ()
+    return ((CHANNEL_ORDER_ID, order_id), *tills)

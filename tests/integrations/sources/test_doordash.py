@@ -112,7 +112,11 @@ def test_drive_samples(name: str) -> None:
     assert observation.ordering_class == "ranked"
     assert observation.occurred_at == datetime.fromisoformat(at)
     assert observation.ordering_key == ordering_key(observation.occurred_at)
-    assert update.aliases == (("external_delivery_id", DELIVERY), ("external_id", DELIVERY))
+    assert update.aliases == (
+        ("external_delivery_id", DELIVERY),
+        ("external_id", DELIVERY),
+        ("drive", DELIVERY),
+    )
     assert update.courier_only
     assert update.unknown_states == ()
 
@@ -205,7 +209,11 @@ def test_dasher_samples(name: str) -> None:
     assert observation.occurred_at == datetime.fromisoformat(stamp)
     assert observation.data == {"courier": {"name": "Sample"}}
     assert (update.order_id, update.location_id) == (order_id, "123852")
-    assert update.aliases == (("client_order_id", "12321444"), ("external_id", "12321444"))
+    assert update.aliases == (
+        ("channelOrderId", order_id),
+        ("client_order_id", "12321444"),
+        ("external_id", "12321444"),
+    )
     assert update.courier_only
 
 
@@ -250,8 +258,9 @@ def test_a_release_is_a_hint() -> None:
 @pytest.mark.parametrize("reference", [None, "", 5])
 def test_the_tills_id_may_be_missing(reference: Any) -> None:
     body = sample("marketplace_order_cancel") | {"client_order_id": reference}
-    expected = (("client_order_id", "5"), ("external_id", "5")) if reference else ()
-    assert read(body).aliases == expected
+    order_id = body["external_order_id"]
+    tills = (("client_order_id", "5"), ("external_id", "5")) if reference else ()
+    assert read(body).aliases == (("channelOrderId", order_id), *tills)
 
 
 @pytest.mark.parametrize("extra", [{}, {"event": {}}, {"event": None, "is_asap": True}])
@@ -286,6 +295,7 @@ def test_a_forwarded_order() -> None:
         "fulfillment": {"type": "delivery"},
     }
     assert update.customer == Customer("Sample C.", contact_kind="masked")
+    assert update.aliases == (("channelOrderId", "abc12345"),)
     assert not update.courier_only
 
 
@@ -358,6 +368,14 @@ def test_a_batched_delivery_is_read_again_with_a_jwt() -> None:
     assert decoded["exp"] - decoded["iat"] == 1800
     assert decoded["iat"] == int(NOW.timestamp())
     assert (decoded["aud"], decoded["iss"], decoded["kid"]) == ("doordash", "dev-1", "key-1")
+
+
+def test_a_silent_delivery_is_asked_about() -> None:
+    asked = source(**KEYS).check_up("d/1", NOW)
+    assert asked is not None
+    assert asked.request.url == "https://openapi.doordash.com/drive/v2/deliveries/d%2F1"
+    assert asked.order_id == "d/1"
+    assert source().check_up("d/1", NOW) is None
 
 
 @pytest.mark.parametrize(
