@@ -29,30 +29,15 @@ from integrations.contracts import (
 from integrations.errors import EventIgnored, PayloadMalformed
 from integrations.redaction import without_members
 from integrations.signatures import require_hmac
+from integrations.sources import deliverect_bodies as bodies
+from integrations.sources import deliverect_courier as couriers
 from integrations.sources import deliverect_order as orders
 
-COURIER_STREAM = "courier_status"
-#: status code of a courier -> state of the leg; 90 is an order's paperwork but a courier's end
-COURIER_STATES: Mapping[str, str | None] = {
-    "80": None,
-    "81": None,
-    "83": None,
-    "84": None,
-    "85": None,
-    "87": State.OUT_FOR_DELIVERY,
-    "89": State.OUT_FOR_DELIVERY,
-    "90": State.DELIVERED,
-    "115": State.FAILED,
-}
 SIGNATURES = ("x-server-authorization-hmac-sha256", "x-deliverect-signature")
 #: what a channel is told when it registers; feeds left out are not sent
 REGISTERED_URLS = ("statusUpdateURL", "updatePrepTimeURL", "courierUpdateURL")
 REGISTRATION = frozenset({"register", "active", "inactive"})
 _PRIVATE = frozenset({"coordinates", "rawDriverUpdate"})
-#: what makes two bodies without a time of their own differ
-_TOLD = ("pickupTime", "deliveryTime", "courierId", "courierName", "multipleDrivers")
-#: bodies without a time: the same one within this time is a repeat, later it is news again
-REPEAT_S = 300
 
 
 class Deliverect(Source):
@@ -118,7 +103,7 @@ class Deliverect(Source):
     def event_key(self, call: InboundCall) -> str:
         """Kind, order, status and time; where no time is sent, the body within five minutes."""
         try:
-            return _event_key(payloads.load_object(call.body), call.received_at)
+            return bodies.event_key(payloads.load_object(call.body), call.received_at)
         except (PayloadMalformed, EventIgnored):
             return f"body|{payloads.sha256(call.body)}"
 
@@ -128,31 +113,44 @@ class Deliverect(Source):
 
     def body_to_store(self, call: InboundCall) -> bytes:
         """Positions of couriers and guests are left out."""
-        return without_members(call.body, _PRIVATE)
+        kept = without_members(call.body, _PRIVATE)
+        try:
+            body = payloads.load_object(call.body)
+            if bodies.kind_of(body) == "courier":
+                left = payloads.load_object(kept)
+                # the only sign of a courier may be that there was a position
+                return kept if bodies.is_courier(left) else _with_sign(left)
+        except (PayloadMalformed, EventIgnored):
+            pass
+        return kept
 
     # --- reading -------------------------------------------------------------------------------
 
     def parse(self, call: InboundCall) -> list[OrderUpdate | FollowUp]:
         """What the body says, and after a status event the order to check it against."""
         body = payloads.load_object(call.body)
-        kind = _kind(body)
+        kind = bodies.kind_of(body)
         if kind == "order":
             return [orders.read_order(body, call.received_at, self.status_map)]
-        key = _event_key(body, call.received_at)
+        key = bodies.event_key(body, call.received_at)
         if kind == "courier":
-            return [self._courier(body, key, call.received_at)]
+            return [couriers.read_courier(body, key, call.received_at, self.status_map)]
         if kind == "preparation":
-            return [_preparation(body, key, call.received_at)]
+            return [couriers.read_preparation(body, key, call.received_at)]
         found: list[OrderUpdate | FollowUp] = [self._status(body, key)]
-        asked = self._follow_up(body)
+        asked = self._ask(bodies.order_id_of(body))
         return [*found, asked] if asked else found
 
     def parse_resource(
         self, follow_up: FollowUp, response: HttpResponse, received_at: datetime
     ) -> list[OrderUpdate]:
         """The order of the answer, with the same keys as the one that is posted."""
-        order = payloads.load_object(response.body)
+        order = _chosen(payloads.load_object(response.body), follow_up.order_id)
         return [orders.read_order(order, received_at, self.status_map)]
+
+    def check_up(self, order_id: str, now: datetime) -> FollowUp | None:
+        """An order that is late and silent: a status that was lost is never sent again."""
+        return self._ask(order_id)
 
     def _status(self, body: Mapping[str, Any], key: str) -> OrderUpdate:
         native = payloads.required_text(body.get("status"), "status", 20)
@@ -171,18 +169,17 @@ class Deliverect(Source):
             data=orders.why(native, state, words),
         )
         return OrderUpdate(
-            order_id=_order_id(body),
+            order_id=bodies.order_id_of(body),
             observations=(observation,),
             aliases=orders.aliases(body),
             location_id=payloads.text(body.get("location")),
             unknown_states=unknown,
         )
 
-    def _follow_up(self, body: Mapping[str, Any]) -> FollowUp | None:
+    def _ask(self, order_id: str) -> FollowUp | None:
         token, path = self.account.get("access_token"), self.account.get("order_path", "")
         if not token or not path.startswith("/") or "{id}" not in path:
             return None
-        order_id = _order_id(body)
         return FollowUp(
             request=HttpRequest.get(
                 self.base_url + path.replace("{id}", quote(order_id, safe="")),
@@ -192,122 +189,17 @@ class Deliverect(Source):
             order_id=order_id,
         )
 
-    def _courier(self, body: Mapping[str, Any], key: str, received_at: datetime) -> OrderUpdate:
-        order_id, native = _order_id(body), _courier_status(body)
-        state, known = payloads.look_up(native, COURIER_STATES, self.status_map.get(COURIER_STREAM))
-        at = payloads.time(body.get("received"), "received")
-        observation = Observation(
-            event_key=key,
-            track="courier",
-            scope="leg",
-            ref=_leg(body, order_id),
-            ordering_class="ranked",
-            ordering_key=ordering_key(at or received_at),
-            native_state=native,
-            state=state,
-            occurred_at=at,
-            occurred_at_basis="event" if at else "arrival",
-            data=_leg_data(body),
-        )
-        return OrderUpdate(
-            order_id=order_id,
-            observations=(observation,),
-            location_id=payloads.text(body.get("location")),
-            courier_only=True,
-            unknown_states=() if known or not native else (f"{COURIER_STREAM} {native}",),
-        )
+
+def _with_sign(body: dict[str, Any]) -> bytes:
+    return json.dumps({**body, "coordinates": None}, separators=(",", ":")).encode()
 
 
-def _kind(body: Mapping[str, Any]) -> str:
-    """order, status, courier or preparation; raises PayloadMalformed or EventIgnored."""
-    if isinstance(body.get("items"), list) and ("_id" in body or "orderId" in body):
-        return "order"
-    if "orderId" not in body:
-        raise EventIgnored("the body names no order")
-    if "timeStamp" in body and "status" in body:
-        return "status"
-    if isinstance(body.get("courier"), dict) or "courierName" in body or "coordinates" in body:
-        return "courier"
-    # positions are not kept, so a courier without a name is known by the rest of the form
-    if "dispatchPartner" in body or "courierId" in body:
-        return "courier"
-    if "pickupTime" in body:
-        return "preparation"
-    raise PayloadMalformed("the body: no order, status, courier or preparation time")
-
-
-def _event_key(body: Mapping[str, Any], received_at: datetime) -> str:
-    kind = _kind(body)
-    if kind == "order":
-        return orders.order_key(body)
-    order_id = _order_id(body)
-    if kind == "status":
-        native = payloads.required_text(body.get("status"), "status", 20)
-        stamp = payloads.required_text(body.get("timeStamp"), "timeStamp", 40)
-    else:
-        is_courier = kind == "courier"
-        native = _courier_status(body) if is_courier else payloads.text(body.get("status"), 20)
-        stamp = payloads.text(body.get("received"), 40) if is_courier else ""
-    if not stamp:
-        told = [payloads.text(value) for value in (*map(body.get, _TOLD), _first_name(body))]
-        digest = payloads.sha256(json.dumps(told).encode())[:32]
-        stamp = f"{digest}:{int(received_at.timestamp()) // REPEAT_S}"
-    return payloads.key_within(f"deliverect:{kind}:{order_id}:{native}:{stamp}")
-
-
-def _order_id(body: Mapping[str, Any]) -> str:
-    return payloads.required_text(body.get("orderId"), "orderId")
-
-
-def _courier_status(body: Mapping[str, Any]) -> str:
-    inside = payloads.inner(body, "courier").get("status")
-    return payloads.text(body.get("status"), 20) or payloads.text(inside, 20)
-
-
-def _leg(body: Mapping[str, Any], order_id: str) -> str:
-    """One leg per order, however often the courier changes; one per courier where several share it.
-
-    A share of an order is delivered when its own courier says so.
-    """
-    courier = payloads.text(body.get("courierId"), 60)
-    if body.get("multipleDrivers") is True and courier:
-        return payloads.key_within(f"{order_id}:{courier}", 200)
-    return order_id
-
-
-def _leg_data(body: Mapping[str, Any]) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    estimate = payloads.time(body.get("deliveryTime"), "deliveryTime")
-    if estimate:
-        data["est_delivery_at"] = payloads.iso(estimate)
-    if name := payloads.text(body.get("courierName"), 100) or _first_name(body):
-        data["courier"] = {"name": name.split()[0]}
-    return data
-
-
-def _first_name(body: Mapping[str, Any]) -> str:
-    return payloads.text(payloads.inner(body, "courier").get("firstName"), 100)
-
-
-def _preparation(body: Mapping[str, Any], key: str, received_at: datetime) -> OrderUpdate:
-    """A new ready time. It has no time of its own: the last to arrive counts."""
-    ready = payloads.time(body.get("pickupTime"), "pickupTime")
-    if ready is None:
-        raise PayloadMalformed("pickupTime: missing")
-    observation = Observation(
-        event_key=key,
-        track="kitchen",
-        scope="order",
-        ordering_key=ordering_key(received_at),
-        kind="eta",
-        # the status of the order comes along and is no news
-        native_state=payloads.text(body.get("status"), 20),
-        data={"times": {"est_ready_at": payloads.iso(ready)}},
-    )
-    return OrderUpdate(
-        order_id=_order_id(body),
-        observations=(observation,),
-        location_id=payloads.text(body.get("location")),
-        # a time alone is no order to show
-        courier_only=True,
-    )
+def _chosen(body: dict[str, Any], order_id: str) -> dict[str, Any]:
+    """The order of an answer: alone, or in the list some API roles answer with."""
+    listed = body.get("_items")
+    if not isinstance(listed, list) or "_id" in body:
+        return body
+    for order in payloads.objects(listed):
+        if order_id in (payloads.text(order.get("_id")), ""):
+            return order
+    raise PayloadMalformed("_items: the order is not among them")

@@ -350,8 +350,23 @@ def test_positions_are_not_kept() -> None:
         kept = source().body_to_store(call(sample(name)))
         assert b"coordinates" not in kept
         assert source().parse(call(kept)) == source().parse(call(sample(name)))
-    only = {"orderId": ORDER, "status": 85, "coordinates": {}, "dispatchPartner": "x"}
-    assert source().parse(call(source().body_to_store(call(only)))) == source().parse(call(only))
+
+
+@pytest.mark.parametrize(
+    "sign", [{}, {"dispatchPartner": "x"}, {"pickupTime": "2026-03-14T18:20:00Z"}]
+)
+def test_a_position_may_be_the_only_sign_of_a_courier(sign: dict[str, str]) -> None:
+    body = {"orderId": ORDER, "status": 87, "coordinates": {"coordinates": [1.5, 2.5]}, **sign}
+    kept = source().body_to_store(call(body))
+    assert b"1.5" not in kept
+    assert said(kept).state == "out_for_delivery"
+    assert source().parse(call(kept)) == source().parse(call(body))
+
+
+def test_couriers_and_preparation_times_name_the_channels_order() -> None:
+    for name in ("courier_update_87", "prep_time_update"):
+        assert read(sample(name)).aliases == (ALIAS,)
+    assert read(sample("reporting_courier_update")).aliases == ()
 
 
 # --- registering and fetching ------------------------------------------------------------------
@@ -418,6 +433,26 @@ def test_a_status_is_checked_against_the_order() -> None:
 )
 def test_without_token_and_path_nothing_is_fetched(settings: dict[str, str]) -> None:
     assert len(source(**settings).parse(call(status(50)))) == 1
+
+
+def test_a_silent_order_is_asked_about() -> None:
+    asked = source(**FETCHING).check_up("o/1", NOW)
+    assert asked is not None
+    assert asked.request.url == "https://api.deliverect.com/orders/o%2F1"
+    assert asked.order_id == "o/1"
+    assert source().check_up("o/1", NOW) is None
+
+
+def test_an_answer_may_be_a_list() -> None:
+    deliverect, order = source(**FETCHING), sample("order_notification_new")
+    asked = deliverect.check_up(ORDER, NOW)
+    assert asked is not None
+    other = order | {"_id": "other"}
+    (alone,) = deliverect.parse_resource(asked, answered(order), NOW)
+    (listed,) = deliverect.parse_resource(asked, answered({"_items": [5, other, order]}), NOW)
+    assert listed == alone
+    with pytest.raises(PayloadMalformed, match="not among them"):
+        deliverect.parse_resource(asked, answered({"_items": [other]}), NOW)
 
 
 # --- authenticity ------------------------------------------------------------------------------
