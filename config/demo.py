@@ -15,11 +15,11 @@ from django.db import transaction
 from consents.models import SenderGroup
 from integrations import http
 from integrations.contracts import HttpRequest
-from integrations.errors import IntegrationError
 from notifications import defaults
 from notifications.models import ProviderAccount
 from orders.api_keys import create_key
 from orders.models import Location, Membership, Restaurant, SourceAccount
+from orders.try_out import register_with_sandbox
 
 LOCATION_ID = "MAIN-STREET"
 SQUARE_LOCATION_ID = "L0DEMOMAINSTREET"
@@ -192,22 +192,7 @@ def info() -> dict[str, Any]:
 
 def register_sources() -> None:
     """Tell the sandbox which sandbox source accounts exist, so that it can speak for them."""
-    for account in SourceAccount.objects.filter(mode="sandbox", enabled=True).exclude(
-        source__in=["rest", "manual"]
-    ):
-        local = f"http://127.0.0.1:{settings.PORT}/hooks/orders/{account.token}/"
-        try:
-            sandbox_post(
-                "accounts",
-                {
-                    "vendor": account.source,
-                    "settings": account.settings,
-                    "webhook_url": order_webhook_url(account),
-                    "deliver_to": local,
-                },
-            )
-        except (IntegrationError, SandboxRefused):
-            continue  # a source without a stand-in, or the sandbox is away
+    register_with_sandbox(SourceAccount.objects.filter(mode="sandbox", enabled=True))
 
 
 class SandboxRefused(Exception):

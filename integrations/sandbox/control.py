@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,13 @@ from aiohttp import web
 from integrations.sandbox.callbacks import CallAnswer, Callbacks, VendorCall
 from integrations.sandbox.faults import Fault
 from integrations.sandbox.state import SandboxAccount, SandboxState
-from integrations.sandbox.vendors.base import Handler, SandboxVendor, json_reply
+from integrations.sandbox.vendors.base import (
+    Handler,
+    SandboxVendor,
+    Trial,
+    json_reply,
+    random_hex,
+)
 
 #: most copies of one event posted at once
 MOST_COPIES = 100
@@ -48,6 +55,7 @@ class Control:
             web.post("/_sandbox/reply", changing(self.reply)),
             web.post("/_sandbox/unsubscribe", changing(self.unsubscribe)),
             web.post("/_sandbox/emit", changing(self.emit)),
+            web.post("/_sandbox/try", changing(self.try_out)),
         ]
 
     async def health(self, request: web.Request) -> web.StreamResponse:
@@ -186,6 +194,34 @@ class Control:
             "statuses": [answer.status for answer in answers],
             "event": json.loads(call.body),
         }
+
+    async def try_out(self, request: web.Request, wanted: dict[str, Any]) -> Any:
+        """Register an account of an order source, plant a test order there and announce it.
+
+        ``number`` is what people call the order, ``places`` are names of the kitchen. Tells like
+        ``emit`` what came of it, and in ``about`` the id that stands in the event.
+        """
+        vendor = self._vendor(wanted)
+        account = _account_of(vendor.key, wanted)
+        vendor.register(account)
+        order = Trial(
+            number=str(wanted.get("number") or "TRY"),
+            uid=random_hex(6),
+            at=time.time(),
+            places=tuple(str(place) for place in wanted.get("places") or ()),
+        )
+        about = vendor.trial(account, order)
+        answer = await self.emit(
+            request,
+            {
+                **about,
+                "vendor": vendor.key,
+                "settings": dict(account.settings),
+                "webhook_url": account.webhook_url,
+                "deliver_to": account.deliver_to,
+            },
+        )
+        return {**answer, "about": str(about.get("order_id") or about.get("delivery_id"))}
 
     # --- shared ---------------------------------------------------------------------------------
 

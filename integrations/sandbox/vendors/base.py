@@ -23,6 +23,7 @@ from integrations.sandbox.state import (
     SandboxMessage,
     SandboxReply,
     SandboxState,
+    iso,
     public_headers,
 )
 
@@ -42,6 +43,47 @@ class Magic(NamedTuple):
 
     recipient: str
     outcome: str
+
+
+class Trial(NamedTuple):
+    """A test order somebody asked for."""
+
+    #: what people call it
+    number: str
+    #: hexadecimal characters no other test order has
+    uid: str
+    #: Unix seconds
+    at: float
+    #: what the product calls the kitchen, any of them
+    places: tuple[str, ...] = ()
+
+    @property
+    def location_id(self) -> str:
+        """What the vendor calls the kitchen; "" = whatever it calls its own."""
+        return next(iter(self.places), "")
+
+    @property
+    def id(self) -> str:
+        """An id in letters, for vendors that have such."""
+        return f"TRY-{self.uid}"
+
+    @property
+    def whole_number(self) -> int:
+        """An id in ten digits, for vendors that count."""
+        return 10**9 + int(self.uid, 16) % (9 * 10**9)
+
+    def time(self, minutes: float = 0) -> str:
+        """ISO 8601 in UTC, so many minutes after the order was placed."""
+        return iso(self.at + minutes * 60)
+
+
+#: who places test orders: a number and a mailbox reserved for examples
+TRIAL_NAME = ("Robin", "Example")
+TRIAL_PHONE = "+12025550199"
+TRIAL_MAIL = "robin@example.com"
+TRIAL_ITEMS = ("Harvest Bowl", "Miso Soup")
+#: minutes from placed to promised
+TRIAL_MINUTES = 20
 
 
 class ReceiptPlan(NamedTuple):
@@ -97,7 +139,18 @@ class SandboxVendor:
         """The signed webhook call of an order source. Raises ValueError if it cannot be."""
         raise ValueError(f"{self.title} sends no order events")
 
+    def trial(self, account: SandboxAccount, order: Trial) -> Mapping[str, Any]:
+        """Plant a small test order; what announces it, in the words ``event`` reads.
+
+        Raises ValueError where this vendor cannot.
+        """
+        raise ValueError(f"{self.title} has no test order")
+
     # --- what it gets ---------------------------------------------------------------------------
+
+    def plant(self, kind: str, key: object, value: Mapping[str, Any]) -> None:
+        """Keep what the product may ask for."""
+        self.state.resources[(self.key, kind, str(key))] = dict(value)
 
     def register(self, account: SandboxAccount) -> None:
         """Know ``account`` from now on. Raises ValueError naming a missing setting."""

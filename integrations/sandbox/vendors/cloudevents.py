@@ -10,7 +10,16 @@ from typing import Any
 
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount, iso
-from integrations.sandbox.vendors.base import SandboxVendor, needed
+from integrations.sandbox.vendors.base import (
+    TRIAL_ITEMS,
+    TRIAL_MAIL,
+    TRIAL_MINUTES,
+    TRIAL_NAME,
+    TRIAL_PHONE,
+    SandboxVendor,
+    Trial,
+    needed,
+)
 from integrations.signatures import hmac_hex
 
 SOURCE = "https://pos.example.com/stores/STORE-1"
@@ -48,6 +57,26 @@ class CloudEvents(SandboxVendor):
                 "X-Alert-Signature": f"t={stamp},v1={signature}",
             },
         )
+
+    def trial(self, account: SandboxAccount, order: Trial) -> Mapping[str, Any]:
+        """The first event of an order for pickup."""
+        data: dict[str, Any] = {
+            "order": {"id": order.id, "display": order.number},
+            "state": "received",
+            "fulfillment": {"type": "pickup", "scheduled": False},
+            "customer": {
+                "name": " ".join(TRIAL_NAME),
+                "phone": TRIAL_PHONE,
+                "email": TRIAL_MAIL,
+                "contact_kind": "direct",
+            },
+            "items": [{"id": f"i{n}", "label": label} for n, label in enumerate(TRIAL_ITEMS)],
+            "times": {"placed_at": order.time(), "promised_at": order.time(TRIAL_MINUTES)},
+        }
+        if order.location_id:
+            data["location"] = {"id": order.location_id}
+        source = account.settings.get("source_prefix") or SOURCE
+        return {"order_id": order.id, "sequence": 1, "source": source, "data": data}
 
 
 def _event(wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,18 @@ from aiohttp import web
 
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount
-from integrations.sandbox.vendors.base import Route, SandboxVendor, json_reply, needed
+from integrations.sandbox.vendors.base import (
+    TRIAL_ITEMS,
+    TRIAL_MAIL,
+    TRIAL_MINUTES,
+    TRIAL_NAME,
+    TRIAL_PHONE,
+    Route,
+    SandboxVendor,
+    Trial,
+    json_reply,
+    needed,
+)
 from integrations.sandbox.vendors.planted import planting_routes
 from integrations.signatures import hmac_hex
 
@@ -87,6 +98,39 @@ class Deliverect(SandboxVendor):
         if payload is None:
             payload = self._body(wanted)
         return _signed(account, payload, needed(account.settings, "webhook_secret"))
+
+    def trial(self, account: SandboxAccount, order: Trial) -> Mapping[str, Any]:
+        """A new order of a channel of the restaurant's own, whose guests are not masked."""
+        self.plant(
+            "orders",
+            order.id,
+            {
+                "_id": order.id,
+                "_created": order.time(),
+                "_updated": order.time(),
+                "channelOrderId": order.id,
+                "channelOrderDisplayId": order.number,
+                "location": order.location_id,
+                "status": 4,
+                "statusHistory": [{"timeStamp": order.time(), "status": 4, "source": 2}],
+                "orderType": 1,
+                "channel": 10000,
+                "pickupTime": order.time(TRIAL_MINUTES),
+                "deliveryIsAsap": True,
+                "customer": {
+                    "name": " ".join(TRIAL_NAME),
+                    "phoneNumber": TRIAL_PHONE,
+                    "phoneAccessCode": "",
+                    "email": TRIAL_MAIL,
+                },
+                "items": [
+                    {"plu": f"P-{n}", "name": name, "quantity": 1, "subItems": []}
+                    for n, name in enumerate(TRIAL_ITEMS)
+                ],
+                "testOrder": True,
+            },
+        )
+        return {"order_id": order.id, "type": "order"}
 
     def _body(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         order_id, kind = str(wanted.get("order_id") or ""), wanted.get("type", "status")

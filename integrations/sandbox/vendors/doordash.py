@@ -19,7 +19,15 @@ from aiohttp import web
 
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount, iso
-from integrations.sandbox.vendors.base import Route, SandboxVendor, json_reply, needed
+from integrations.sandbox.vendors.base import (
+    TRIAL_ITEMS,
+    TRIAL_NAME,
+    Route,
+    SandboxVendor,
+    Trial,
+    json_reply,
+    needed,
+)
 from integrations.sandbox.vendors.planted import planting_routes
 
 KINDS = ("deliveries",)
@@ -76,6 +84,28 @@ class DoorDash(SandboxVendor):
                 "Authorization": needed(account.settings, "authorization"),
             },
         )
+
+    def trial(self, account: SandboxAccount, order: Trial) -> Mapping[str, Any]:
+        """A Marketplace order, as somebody who may answer it forwards a copy."""
+        items = [
+            {"line_item_id": f"L{n}", "name": name, "quantity": 1, "extras": []}
+            for n, name in enumerate(TRIAL_ITEMS)
+        ]
+        return {
+            "order_id": order.id,
+            "payload": {
+                "event": {"type": "OrderCreate", "status": "NEW"},
+                "order": {
+                    "id": order.id,
+                    "delivery_short_code": order.number,
+                    "fulfillment_type": "dx_delivery",
+                    "is_pickup": False,
+                    "consumer": {"first_name": TRIAL_NAME[0], "last_name": TRIAL_NAME[1][0]},
+                    "store": {"merchant_supplied_id": order.location_id or "sandbox-store"},
+                    "categories": [{"name": "Bowls", "items": items}],
+                },
+            },
+        }
 
 
 def _drive(wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount, iso
-from integrations.sandbox.vendors.base import SandboxVendor, basic, json_reply, needed
+from integrations.sandbox.vendors.base import SandboxVendor, Trial, basic, json_reply, needed
 
 
 class Grubhub(SandboxVendor):
@@ -50,6 +50,17 @@ class Grubhub(SandboxVendor):
             json.dumps(payload, separators=(",", ":")).encode(),
             {"Content-Type": "application/json", "Authorization": login},
         )
+
+    def trial(self, account: SandboxAccount, order: Trial) -> Mapping[str, Any]:
+        """A Marketplace order; what else stands in one, Grubhub tells its partners only."""
+        return {
+            "order_id": order.id,
+            "payload": {
+                "order_uuid": order.id,
+                "merchant_id": order.location_id or "sandbox-merchant",
+                "status": "RESTAURANT_CONFIRMABLE",
+            },
+        }
 
     def _push(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         delivery_id = str(wanted.get("delivery_id") or "")

@@ -15,7 +15,18 @@ from aiohttp import web
 
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount, iso
-from integrations.sandbox.vendors.base import Route, SandboxVendor, json_reply, needed
+from integrations.sandbox.vendors.base import (
+    TRIAL_ITEMS,
+    TRIAL_MAIL,
+    TRIAL_MINUTES,
+    TRIAL_NAME,
+    TRIAL_PHONE,
+    Route,
+    SandboxVendor,
+    Trial,
+    json_reply,
+    needed,
+)
 from integrations.sandbox.vendors.planted import planting_routes
 from integrations.signatures import hmac_base64, hmac_hex
 
@@ -106,6 +117,40 @@ class Otter(SandboxVendor):
             },
         )
 
+    def trial(self, account: SandboxAccount, order: Trial) -> Mapping[str, Any]:
+        """A new order of the restaurant's own site, whose guests are not masked."""
+        self.plant(
+            "orders",
+            order.id,
+            {
+                "externalIdentifiers": {
+                    "id": order.id,
+                    "friendlyId": order.number,
+                    "source": "own-site",
+                    "sourceType": "ORDERING_WEBSITE",
+                },
+                "status": "NEW_ORDER",
+                "orderedAt": order.time(),
+                "customer": {
+                    "name": " ".join(TRIAL_NAME),
+                    "phone": TRIAL_PHONE,
+                    "phoneCode": None,
+                    "email": TRIAL_MAIL,
+                },
+                "items": [
+                    {"id": f"I{n}", "lineItemId": f"L{n}", "name": name, "quantity": 1}
+                    for n, name in enumerate(TRIAL_ITEMS)
+                ],
+                "fulfillmentInfo": {
+                    "fulfillmentMode": "PICKUP",
+                    "schedulingType": "ASAP",
+                    "pickupTime": order.time(TRIAL_MINUTES),
+                },
+            },
+        )
+        place = {"store_id": order.location_id} if order.location_id else {}
+        return {"order_id": order.id, "type": "orders.new_order", **place}
+
     def _event(self, account: SandboxAccount, wanted: Mapping[str, Any]) -> dict[str, Any]:
         order_id, kind = str(wanted.get("order_id") or ""), str(wanted.get("type", WHOLE[1]))
         if not order_id:
@@ -122,7 +167,9 @@ class Otter(SandboxVendor):
             "eventTime": iso(time.time()),
             "eventType": kind,
             "metadata": {
-                "storeId": account.settings.get("store_id", "sandbox-store"),
+                "storeId": wanted.get("store_id")
+                or account.settings.get("store_id")
+                or "sandbox-store",
                 "applicationId": "sandbox-application",
                 "resourceId": order_id,
                 "resourceHref": f"{host}/v1/orders/{order_id}",

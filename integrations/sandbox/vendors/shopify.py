@@ -17,7 +17,17 @@ from aiohttp import web
 
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount, iso
-from integrations.sandbox.vendors.base import Route, SandboxVendor, json_reply, needed
+from integrations.sandbox.vendors.base import (
+    TRIAL_ITEMS,
+    TRIAL_MAIL,
+    TRIAL_NAME,
+    TRIAL_PHONE,
+    Route,
+    SandboxVendor,
+    Trial,
+    json_reply,
+    needed,
+)
 from integrations.sandbox.vendors.planted import planting_routes
 from integrations.signatures import hmac_base64
 
@@ -163,6 +173,54 @@ class Shopify(SandboxVendor):
                 ),
             },
         )
+
+    def trial(self, account: SandboxAccount, order: Trial) -> Mapping[str, Any]:
+        """A paid order for local pickup, with one part."""
+        number, place = order.whole_number, order.location_id or None
+        lines = [
+            {"id": number + n, "title": title, "quantity": 1, "current_quantity": 1}
+            for n, title in enumerate(TRIAL_ITEMS, start=1)
+        ]
+        guest = {
+            "id": number,
+            "first_name": TRIAL_NAME[0],
+            "last_name": TRIAL_NAME[1],
+            "phone": TRIAL_PHONE,
+            "email": TRIAL_MAIL,
+        }
+        self.plant(
+            "orders",
+            number,
+            {
+                "id": number,
+                "name": f"#{order.number}",
+                "created_at": order.time(),
+                "updated_at": order.time(),
+                "financial_status": "paid",
+                "fulfillment_status": None,
+                "test": True,
+                "phone": TRIAL_PHONE,
+                "email": TRIAL_MAIL,
+                "customer": guest,
+                "location_id": place,
+                "line_items": lines,
+                "shipping_lines": [{"code": "Local pickup", "title": "Local pickup"}],
+            },
+        )
+        self.plant(
+            "fulfillment_orders",
+            number + 9,
+            {
+                "id": number + 9,
+                "order_id": number,
+                "status": "open",
+                "updated_at": order.time(),
+                "assigned_location_id": place,
+                "delivery_method": {"method_type": "pick_up"},
+                "line_items": [{"line_item_id": line["id"], "quantity": 1} for line in lines],
+            },
+        )
+        return {"order_id": str(number), "type": "orders/create"}
 
     def _body(self, topic: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
         family = topic.partition("/")[0]

@@ -16,7 +16,18 @@ from aiohttp import web
 
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount, iso
-from integrations.sandbox.vendors.base import Route, SandboxVendor, json_reply, needed
+from integrations.sandbox.vendors.base import (
+    TRIAL_ITEMS,
+    TRIAL_MAIL,
+    TRIAL_MINUTES,
+    TRIAL_NAME,
+    TRIAL_PHONE,
+    Route,
+    SandboxVendor,
+    Trial,
+    json_reply,
+    needed,
+)
 from integrations.sandbox.vendors.planted import planting_routes
 from integrations.signatures import hmac_base64
 
@@ -135,6 +146,47 @@ class Square(SandboxVendor):
                 ),
             },
         )
+
+    def trial(self, account: SandboxAccount, order: Trial) -> Mapping[str, Any]:
+        """An order for pickup that the kitchen has not begun."""
+        pickup = {
+            "recipient": {
+                "display_name": " ".join(TRIAL_NAME),
+                "phone_number": TRIAL_PHONE,
+                "email_address": TRIAL_MAIL,
+            },
+            "schedule_type": "ASAP",
+            "placed_at": order.time(),
+            "pickup_at": order.time(TRIAL_MINUTES),
+        }
+        self.plant(
+            "orders",
+            order.id,
+            {
+                "id": order.id,
+                "location_id": order.location_id or "LSANDBOX",
+                "ticket_name": order.number,
+                "source": {"name": "Square Online"},
+                "state": "OPEN",
+                "version": 1,
+                "created_at": order.time(),
+                "updated_at": order.time(),
+                "line_items": [
+                    {"uid": f"L{n}", "name": name, "quantity": "1"}
+                    for n, name in enumerate(TRIAL_ITEMS)
+                ],
+                "fulfillments": [
+                    {
+                        "uid": f"F-{order.uid}",
+                        "type": "PICKUP",
+                        "state": "PROPOSED",
+                        "line_item_application": "ALL",
+                        "pickup_details": pickup,
+                    }
+                ],
+            },
+        )
+        return {"order_id": order.id, "type": "order.created"}
 
     def _thin(self, account: SandboxAccount, wanted: Mapping[str, Any]) -> dict[str, Any]:
         order_id = str(wanted.get("order_id", ""))

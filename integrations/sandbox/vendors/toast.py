@@ -17,7 +17,18 @@ from aiohttp import web
 
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount, iso
-from integrations.sandbox.vendors.base import Route, SandboxVendor, json_reply, needed
+from integrations.sandbox.vendors.base import (
+    TRIAL_ITEMS,
+    TRIAL_MAIL,
+    TRIAL_MINUTES,
+    TRIAL_NAME,
+    TRIAL_PHONE,
+    Route,
+    SandboxVendor,
+    Trial,
+    json_reply,
+    needed,
+)
 from integrations.sandbox.vendors.planted import planting_routes
 from integrations.signatures import hmac_base64
 
@@ -120,11 +131,60 @@ class Toast(SandboxVendor):
             },
         )
 
+    def trial(self, account: SandboxAccount, order: Trial) -> Mapping[str, Any]:
+        """An approved order whose dishes wait for the kitchen."""
+        guest = {
+            "firstName": TRIAL_NAME[0],
+            "lastName": TRIAL_NAME[1],
+            "phone": TRIAL_PHONE.removeprefix("+1"),
+            "phoneCountryCode": "1",
+            "email": TRIAL_MAIL,
+        }
+        dishes = [
+            {
+                "guid": f"{order.id}-S{n}",
+                "displayName": name,
+                "quantity": 1,
+                "fulfillmentStatus": "NEW",
+                "voided": False,
+                "modifiers": [],
+            }
+            for n, name in enumerate(TRIAL_ITEMS)
+        ]
+        check = {
+            "guid": f"{order.id}-C",
+            "displayNumber": order.number,
+            "customer": guest,
+            "voided": False,
+            "selections": dishes,
+        }
+        self.plant(
+            "orders",
+            order.id,
+            {
+                "guid": order.id,
+                "displayNumber": order.number,
+                "source": "Online",
+                "approvalStatus": "APPROVED",
+                "voided": False,
+                "deleted": False,
+                "openedDate": order.time(),
+                "createdDate": order.time(),
+                "modifiedDate": order.time(),
+                "estimatedFulfillmentDate": order.time(TRIAL_MINUTES),
+                "createdInTestMode": True,
+                "checks": [check],
+            },
+        )
+        place = {"restaurant": order.location_id} if order.location_id else {}
+        return {"order_id": order.id, "type": "order_updated", **place}
+
     def _envelope(self, account: SandboxAccount, wanted: Mapping[str, Any]) -> dict[str, Any]:
         category = str(wanted.get("type", "order_updated"))
         guid = str(wanted.get("order_id") or "")
         now = iso(time.time())
-        details: dict[str, Any] = {"restaurantGuid": self.account_name(account.settings)}
+        restaurant = wanted.get("restaurant") or self.account_name(account.settings)
+        details: dict[str, Any] = {"restaurantGuid": restaurant}
         if category == GUEST_EVENTS:
             status = str(wanted.get("status", "RECEIVED"))
             details |= {"orderGuid": guid, "guestOrderStatus": status, "lastUpdated": now}

@@ -16,7 +16,17 @@ from aiohttp import web
 
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount, iso
-from integrations.sandbox.vendors.base import Route, SandboxVendor, json_reply, needed, random_hex
+from integrations.sandbox.vendors.base import (
+    TRIAL_ITEMS,
+    TRIAL_MINUTES,
+    TRIAL_NAME,
+    Route,
+    SandboxVendor,
+    Trial,
+    json_reply,
+    needed,
+    random_hex,
+)
 from integrations.sandbox.vendors.planted import planting_routes
 from integrations.signatures import hmac_hex
 
@@ -95,6 +105,34 @@ class UberEats(SandboxVendor):
             },
         )
 
+    def trial(self, account: SandboxAccount, order: Trial) -> Mapping[str, Any]:
+        """A Marketplace order; for an account with a Direct key only, news of a courier."""
+        if not account.settings.get("client_secret"):
+            news = {"external_id": order.id, "dropoff_eta": order.time(TRIAL_MINUTES)}
+            return {"delivery_id": f"del_{order.uid}", "status": "pickup", "data": news}
+        store = order.location_id or account.settings.get("store_id") or "sandbox-store"
+        self.plant(
+            "orders",
+            order.id,
+            {
+                "id": order.id,
+                "display_id": order.number,
+                "current_state": "CREATED",
+                "type": "PICK_UP",
+                "store": {"id": store},
+                "eater": {"first_name": TRIAL_NAME[0], "last_name": TRIAL_NAME[1][0]},
+                "cart": {
+                    "items": [
+                        {"id": f"I{n}", "instance_id": f"N{n}", "title": title, "quantity": 1}
+                        for n, title in enumerate(TRIAL_ITEMS)
+                    ]
+                },
+                "placed_at": order.time(),
+                "estimated_ready_for_pickup_at": order.time(TRIAL_MINUTES),
+            },
+        )
+        return {"order_id": order.id, "type": "orders.notification", "store_id": store}
+
 
 def _marketplace(account: SandboxAccount, wanted: Mapping[str, Any]) -> dict[str, Any]:
     order_id = str(wanted.get("order_id", ""))
@@ -105,7 +143,9 @@ def _marketplace(account: SandboxAccount, wanted: Mapping[str, Any]) -> dict[str
         "event_id": str(wanted.get("event_id") or uuid.uuid4()),
         "event_time": int(time.time()),
         "meta": {
-            "user_id": account.settings.get("store_id", "sandbox-store"),
+            "user_id": wanted.get("store_id")
+            or account.settings.get("store_id")
+            or "sandbox-store",
             "resource_id": order_id,
             "status": str(wanted.get("status", "pos")),
         },

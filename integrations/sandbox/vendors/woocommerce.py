@@ -17,7 +17,18 @@ from aiohttp import web
 
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount
-from integrations.sandbox.vendors.base import Route, SandboxVendor, basic, json_reply, needed
+from integrations.sandbox.vendors.base import (
+    TRIAL_ITEMS,
+    TRIAL_MAIL,
+    TRIAL_NAME,
+    TRIAL_PHONE,
+    Route,
+    SandboxVendor,
+    Trial,
+    basic,
+    json_reply,
+    needed,
+)
 from integrations.sandbox.vendors.planted import planting_routes
 from integrations.signatures import hmac_base64
 
@@ -134,6 +145,34 @@ class WooCommerce(SandboxVendor):
                 "X-WC-Webhook-Delivery-ID": hashlib.sha256(second).hexdigest()[:32],
             },
         )
+
+    def trial(self, account: SandboxAccount, order: Trial) -> Mapping[str, Any]:
+        """An order for local pickup that is paid on site."""
+        number, at = order.whole_number, order.time().partition(".")[0]
+        self.plant(
+            "orders",
+            number,
+            {
+                "id": number,
+                "number": order.number,
+                "status": "on-hold",
+                "date_created_gmt": at,
+                "date_modified_gmt": at,
+                "billing": {
+                    "first_name": TRIAL_NAME[0],
+                    "last_name": TRIAL_NAME[1],
+                    "phone": TRIAL_PHONE,
+                    "email": TRIAL_MAIL,
+                },
+                "line_items": [
+                    {"id": n, "name": name, "quantity": 1, "meta_data": []}
+                    for n, name in enumerate(TRIAL_ITEMS, start=1)
+                ],
+                "shipping_lines": [{"id": 1, "method_id": "local_pickup"}],
+                "meta_data": [],
+            },
+        )
+        return {"order_id": str(number), "type": "order.created"}
 
     def _order(self, order_id: str, topic: str) -> dict[str, Any]:
         order = self.state.resources.get((self.key, "orders", order_id))
