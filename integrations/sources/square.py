@@ -1,7 +1,9 @@
-"""Square POS and Square Online. Thin webhooks: each event only says which order to fetch."""
+"""Square POS and Square Online. Thin webhooks: an event says which order to fetch, little else."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -19,10 +21,12 @@ from integrations.contracts import (
 )
 from integrations.errors import EventIgnored, PayloadMalformed
 from integrations.signatures import hmac_base64, require_hmac
-from integrations.sources.square_order import Reading, read_order
+from integrations.sources.square_event import CREATED, read_event
+from integrations.sources.square_order import read_order
+from integrations.sources.square_states import Reading
 
 EVENTS = {
-    "order.created": "order_created",
+    CREATED: "order_created",
     "order.updated": "order_updated",
     "order.fulfillment.updated": "order_fulfillment_updated",
 }
@@ -54,7 +58,7 @@ class Square(Source):
     )
     live_base_url = "https://connect.squareup.com"
     can_state: ClassVar[frozenset[str]] = frozenset(
-        state.value for state in State if state not in (State.OUT_FOR_DELIVERY, State.ACCEPTED)
+        state.value for state in State if state is not State.OUT_FOR_DELIVERY
     )
 
     def verify(self, call: InboundCall) -> None:
@@ -81,7 +85,7 @@ class Square(Source):
         return found or f"body|{payloads.sha256(call.body)}"
 
     def parse(self, call: InboundCall) -> list[OrderUpdate | FollowUp]:
-        """The order to fetch."""
+        """What the event itself says, and the order to fetch."""
         event = payloads.load_object(call.body)
         kind = payloads.text(event.get("type"))
         if kind not in EVENTS:
@@ -92,16 +96,15 @@ class Square(Source):
         )
         if notice.get("state") == "DRAFT":
             raise EventIgnored("a draft is no order yet")
-        return [
-            FollowUp(
-                request=HttpRequest.get(
-                    f"{self.base_url}/v2/orders/{quote(order_id, safe='')}",
-                    headers=self._headers(),
-                ),
-                coalesce_key=f"order:{order_id}",
-                order_id=order_id,
-            )
-        ]
+        told = read_event(event, notice, order_id, self._reading())
+        fetch = FollowUp(
+            request=HttpRequest.get(
+                f"{self.base_url}/v2/orders/{quote(order_id, safe='')}", headers=self._headers()
+            ),
+            coalesce_key=f"order:{order_id}",
+            order_id=order_id,
+        )
+        return [fetch] if told is None else [told, fetch]
 
     def parse_resource(
         self, follow_up: FollowUp, response: HttpResponse, received_at: datetime
@@ -133,6 +136,16 @@ class Square(Source):
         found = payloads.load_object(response.body).get("orders")
         return [update for order in payloads.objects(found) for update in self._updates(order)]
 
+    def poll_next(self, request: HttpRequest, response: HttpResponse) -> HttpRequest | None:
+        """The same search from where the answer ended."""
+        cursor = payloads.load_object(response.body).get("cursor")
+        if not (isinstance(cursor, str) and cursor):
+            return None
+        wanted = payloads.load_object(request.body)
+        if wanted.get("cursor") == cursor:
+            return None
+        return replace(request, body=json.dumps({**wanted, "cursor": cursor}).encode())
+
     def _headers(self) -> dict[str, str]:
         headers = {"Authorization": f"Bearer {self.account.get('access_token', '')}"}
         if version := self.account.get("api_version"):
@@ -140,10 +153,10 @@ class Square(Source):
         return headers
 
     def _updates(self, order: dict[str, Any]) -> list[OrderUpdate]:
-        if order.get("state") == "DRAFT":
-            return []
-        reading = Reading(
+        return [] if order.get("state") == "DRAFT" else [read_order(order, self._reading())]
+
+    def _reading(self) -> Reading:
+        return Reading(
             status_map=self.status_map,
             reserved_means=self.account.get("reserved_means") or "preparing",
         )
-        return [read_order(order, reading)]

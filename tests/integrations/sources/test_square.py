@@ -12,6 +12,8 @@ import pytest
 from integrations.contracts import Customer, FollowUp, OrderUpdate
 from integrations.errors import EventIgnored, PayloadMalformed
 from integrations.sources.square import Square
+from integrations.sources.square_states import FULFILLMENT_STATES, ORDER_STATES
+from orders.projection import project
 from tests.integrations.sources.payload_files import (
     NOW,
     answered,
@@ -57,17 +59,17 @@ def test_every_sample_is_covered() -> None:
 
 
 @pytest.mark.parametrize("name", EVENT_KEYS)
-def test_an_event_asks_for_its_order_and_says_nothing_itself(name: str) -> None:
+def test_an_event_asks_for_its_order(name: str) -> None:
     event = call(body_of("square", name))
     assert source().event_key(event) == EVENT_KEYS[name]
-    (asked,) = source().parse(event)
+    *_, asked = found = source().parse(event)
     assert isinstance(asked, FollowUp)
     assert asked.coalesce_key == f"order:{ORDER}"
     assert asked.order_id == ORDER
     assert asked.request.method == "GET"
     assert asked.request.url == f"https://connect.squareup.com/v2/orders/{ORDER}"
     assert asked.request.headers["Authorization"] == "Bearer EAAA-test"
-    assert source().parse(event) == [asked]
+    assert source().parse(event) == found
 
 
 def test_an_order_id_cannot_lead_elsewhere() -> None:
@@ -210,6 +212,17 @@ def test_reserved_may_mean_accepted() -> None:
     square = source(settings={"reserved_means": "accepted"})
     update = read(order(fulfillments=[one_fulfillment("RESERVED")]), square)
     assert update.observations[-1].state == "accepted"
+    mapped = source(
+        settings={"reserved_means": "accepted"},
+        status_map={"fulfillment": {"RESERVED": "preparing"}},
+    )
+    update = read(order(fulfillments=[one_fulfillment("RESERVED")]), mapped)
+    assert update.observations[-1].state == "preparing"
+
+
+def test_nothing_is_stated_that_was_not_declared() -> None:
+    stated = {s for table in (FULFILLMENT_STATES, ORDER_STATES) for s in table.values() if s}
+    assert stated | {"accepted"} == Square.can_state
 
 
 def test_an_order_of_the_pos_app_is_ordered_by_its_time() -> None:
@@ -242,6 +255,92 @@ def test_a_delivery_is_joined_by_its_courier_id() -> None:
     assert data["times"]["est_delivery_at"] == "2026-03-14T19:00:00+00:00"
     assert data["fulfillment"]["type"] == "delivery"
     assert data["reason"] == {"code": "other", "text": "guest called"}
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "details", "at"),
+    [
+        ("PROPOSED", "PICKUP", {"placed_at": "2026-03-14T18:00:00Z"}, 0),
+        ("RESERVED", "PICKUP", {"accepted_at": "2026-03-14T18:01:00Z"}, 1),
+        ("RESERVED", "DELIVERY", {"in_progress_at": "2026-03-14T18:02:00Z"}, 2),
+        ("PREPARED", "DELIVERY", {"ready_at": "2026-03-14T18:03:00Z"}, 3),
+        ("COMPLETED", "PICKUP", {"picked_up_at": "2026-03-14T18:04:00Z"}, 4),
+        ("COMPLETED", "DELIVERY", {"delivered_at": "2026-03-14T18:05:00Z"}, 5),
+        ("COMPLETED", "DELIVERY", {"completed_at": "2026-03-14T18:06:00Z"}, 6),
+        ("CANCELED", "PICKUP", {"canceled_at": "2026-03-14T18:07:00Z"}, 7),
+        ("CANCELED", "PICKUP", {"rejected_at": "2026-03-14T18:08:00Z"}, 8),
+        ("FAILED", "PICKUP", {"expired_at": "2026-03-14T18:09:00Z"}, 9),
+    ],
+)
+def test_stage_times_say_when(state: str, kind: str, details: dict[str, str], at: int) -> None:
+    part = read(order(fulfillments=[one_fulfillment(state, kind, **details)])).observations[2]
+    assert part.occurred_at == datetime(2026, 3, 14, 18, at, tzinfo=UTC)
+    assert part.occurred_at_basis == "event"
+
+
+def test_a_fulfilment_of_everything_contains_everything() -> None:
+    entry = one_fulfillment("RESERVED") | {"line_item_application": "ALL"}
+    part = read(order(fulfillments=[entry])).observations[2]
+    assert part.data["label"] == "Harvest Bowl, Miso Salmon Bowl"
+    assert part.data["contents"] == [
+        {"item_id": "li-harvest", "quantity": 1},
+        {"item_id": "li-miso", "quantity": 1},
+    ]
+
+
+def test_a_known_courier_is_named_and_makes_no_trip() -> None:
+    entry = one_fulfillment("PREPARED", "DELIVERY", courier_provider_name="DoorDash")
+    update = read(order(fulfillments=[entry]))
+    shown = project(update.observations)
+    assert (shown.courier, shown.legs, shown.state) == ({"name": "DoorDash"}, (), "ready")
+
+
+def test_a_modifier_may_come_more_than_once() -> None:
+    line = {
+        "uid": "1",
+        "name": "Ramen",
+        "quantity": "2.5",
+        "modifiers": [{"name": "Egg", "quantity": "2"}, {"name": "No onion", "quantity": "1"}, {}],
+    }
+    assert read(order(line_items=[line])).observations[0].data["items"] == [
+        {"id": "1", "label": "Ramen", "quantity": 2.5, "modifiers": ["2 x Egg", "No onion"]}
+    ]
+
+
+def test_one_fulfilment_listed_twice_is_one_part() -> None:
+    entry = one_fulfillment("RESERVED")
+    update = read(order(fulfillments=[entry, entry]))
+    assert len([o for o in update.observations if o.scope == "part"]) == 1
+
+
+def test_the_guest_is_the_one_who_can_be_reached() -> None:
+    named = one_fulfillment("PROPOSED", recipient={"display_name": "Ana"})
+    known = one_fulfillment("PROPOSED", recipient={"phone_number": "+12025550143"})
+    customer = read(order(fulfillments=[named, known | {"uid": "f2"}])).customer
+    assert customer == Customer(phone="+12025550143")
+
+
+def test_a_window_beyond_the_end_of_time_ends_where_it_begins() -> None:
+    entry = one_fulfillment(
+        "PROPOSED",
+        schedule_type="SCHEDULED",
+        pickup_at="9999-12-31T23:30:00Z",
+        pickup_window_duration="PT1H",
+    )
+    times = read(order(fulfillments=[entry])).observations[0].data["times"]
+    assert times["promised_until"] == times["promised_at"] == "9999-12-31T23:30:00+00:00"
+
+
+@pytest.mark.parametrize("length", ["P401D", "PT" + "9" * 30 + "H", "PT", "1 hour", 60, None, [1]])
+def test_what_is_no_length_of_time_is_none(length: Any) -> None:
+    entry = one_fulfillment(
+        "PROPOSED",
+        schedule_type="SCHEDULED",
+        pickup_at="2026-03-15T16:00:00Z",
+        pickup_window_duration=length,
+    )
+    times = read(order(fulfillments=[entry])).observations[0].data["times"]
+    assert times["promised_until"] == times["promised_at"]
 
 
 @pytest.mark.parametrize(
@@ -289,3 +388,17 @@ def test_polling_lists_orders_of_the_configured_locations() -> None:
     }
     polled = source().parse_poll(answered({"orders": [order(), order(state="DRAFT")]}), NOW)
     assert polled == [read(order())]
+
+
+def test_a_long_answer_goes_on_where_it_ended() -> None:
+    square = source(settings={"location_ids": "L1"})
+    first = square.poll(datetime(2026, 3, 14, 18, tzinfo=UTC))
+    assert first is not None
+    second = square.poll_next(first, answered({"orders": [], "cursor": "c-1"}))
+    assert second is not None
+    assert json.loads(second.body) == {**json.loads(first.body), "cursor": "c-1"}
+    assert (second.method, second.url, second.headers) == (first.method, first.url, first.headers)
+    assert square.poll_next(second, answered({"orders": []})) is None
+    # a cursor that leads nowhere else would be asked for ever
+    assert square.poll_next(second, answered({"orders": [], "cursor": "c-1"})) is None
+    assert square.poll_next(second, answered({"orders": [], "cursor": {}})) is None
