@@ -19,16 +19,12 @@ from django.http.multipartparser import MultiPartParserError
 
 from integrations.contracts import Channel, InboundCall, Reply
 from integrations.errors import PayloadMalformed
+from integrations.mail_words import own_words
 from integrations.payloads import sha256
 from integrations.providers.sendgrid_events import is_form
 from integrations.providers.sendgrid_signature import verify
 
 _AUTOMATIC = frozenset({"bulk", "list", "junk", "auto_reply"})
-_QUOTED = re.compile(
-    r"^(?:>|-{2,} ?original message|_{10,}|on .{5,200} wrote:$|am .{5,200} schrieb .{1,200}:$"
-    r"|le .{5,200} a écrit ?:$|el .{5,200} escribió:$)",
-    re.IGNORECASE,
-)
 _UNREADABLE = (KeyError, IndexError, ValueError, TypeError, AttributeError, LookupError)
 
 
@@ -65,16 +61,6 @@ def read_replies(call: InboundCall, keys: Iterable[str]) -> list[Reply]:
             recipient=_recipient(envelope, form),
         )
     ]
-
-
-def own_words(text: str) -> str:
-    """``text`` up to where the quotation of our own mail begins."""
-    kept: list[str] = []
-    for line in text.replace("\r\n", "\n").split("\n"):
-        if _QUOTED.match(line.strip()):
-            break
-        kept.append(line)
-    return "\n".join(kept).strip()
 
 
 def _mail(form: Mapping[str, str]) -> Any:

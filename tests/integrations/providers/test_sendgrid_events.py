@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from integrations.contracts import InboundCall
 from integrations.errors import PayloadMalformed, SignatureInvalid
-from integrations.providers.sendgrid_mail import own_words
 from tests.integrations import fixture_files as files
 
 HOOK = "https://alerts.example.com/hooks/messages/tok_1/"
@@ -313,20 +312,3 @@ def test_a_broken_form() -> None:
     made = call(b"--cut\r\nnonsense", "multipart/form-data")
     with pytest.raises(PayloadMalformed):
         replies(made)
-
-
-@pytest.mark.parametrize(
-    ("text", "own"),
-    [
-        ("STOP", "STOP"),
-        ("STOP\r\n\r\nOn Sat, 14 Mar 2026, Bowl Bar wrote:\r\n> Order", "STOP"),
-        ("Wo?\n\nAm Sa., 14. März 2026 schrieb Bowl Bar <o@example.com>:\n> x", "Wo?"),
-        ("Où ?\n\nLe sam. 14 mars 2026, Bowl Bar a écrit :\n> x", "Où ?"),
-        ("ok\n-----Original Message-----\nFrom: x", "ok"),
-        ("ok\n________________________________\nFrom: x", "ok"),
-        ("> only quoted", ""),
-        ("a\nb", "a\nb"),
-    ],
-)
-def test_quoted_text_is_left_out(text: str, own: str) -> None:
-    assert own_words(text) == own
