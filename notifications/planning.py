@@ -25,8 +25,10 @@ from orders.models import Order, OrderEvent
 from orders.selectors import sources_of
 
 
-def plan_event(*, event: OrderEvent, order: Order, now: datetime) -> list[PlannedNotification]:
-    """Decide about a recorded event."""
+def plan_event(
+    *, event: OrderEvent, order: Order, now: datetime, audience: str = ""
+) -> list[PlannedNotification]:
+    """Decide about a recorded event, for one ``audience`` or for all."""
     if event.is_stale:
         return []
     facts = EventFacts(
@@ -41,7 +43,8 @@ def plan_event(*, event: OrderEvent, order: Order, now: datetime) -> list[Planne
         data=event.data,
     )
     silent = told_by_source(event.account_id) if event.account_id else frozenset[str]()
-    return plan(order=order, facts=facts, occurred_at=event.occurred_at, now=now, silent=silent)
+    at = event.occurred_at
+    return plan(order=order, facts=facts, occurred_at=at, now=now, silent=silent, audience=audience)
 
 
 def plan(
@@ -51,10 +54,12 @@ def plan(
     occurred_at: datetime,
     now: datetime,
     silent: frozenset[str] = frozenset(),
+    audience: str = "",
 ) -> list[PlannedNotification]:
     """Decide who would be told ``facts`` about ``order``. Reads, never writes."""
     config = restaurant_config(order.restaurant_id)
     matches = routing.match(config.routes, facts)
+    matches = [m for m in matches if audience in ("", m[0].audience)]
     if not matches:
         return []
     occasion = Occasion(order, facts, occurred_at, now, config)

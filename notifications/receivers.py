@@ -8,7 +8,7 @@ from consents.signals import addresses_withdrawn
 from notifications import outbox, planning, steps
 from orders import silence
 from orders.models import Order, OrderEvent, SourceAccount
-from orders.signals import feed_silent, order_event_recorded
+from orders.signals import feed_silent, guest_known, order_event_recorded
 
 
 def connect() -> None:
@@ -16,6 +16,7 @@ def connect() -> None:
     order_event_recorded.connect(
         plan_notifications, dispatch_uid="notifications.plan_notifications"
     )
+    guest_known.connect(tell_newcomer, dispatch_uid="notifications.tell_newcomer")
     feed_silent.connect(alarm_feed_silent, dispatch_uid="notifications.alarm_feed_silent")
     addresses_withdrawn.connect(cancel_withdrawn, dispatch_uid="notifications.cancel_withdrawn")
 
@@ -25,6 +26,14 @@ def plan_notifications(sender: object, *, event: OrderEvent, order: Order, **_: 
     now = event.recorded_at
     planned = planning.plan_event(event=event, order=order, now=now)
     outbox.ring_on_commit(outbox.insert(planned, event=event, order=order, now=now))
+
+
+def tell_newcomer(
+    sender: object, *, event: OrderEvent, order: Order, at: datetime, **_: object
+) -> None:
+    """The guest became known after the news: tell him alone, the others have it."""
+    planned = planning.plan_event(event=event, order=order, now=at, audience="customer")
+    outbox.ring_on_commit(outbox.insert(planned, event=event, order=order, now=at))
 
 
 def alarm_feed_silent(

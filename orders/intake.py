@@ -17,7 +17,7 @@ from django.db import transaction
 
 from integrations import contracts
 from integrations.contracts import OrderUpdate, ordering_key
-from orders import aliases, contacts, parking, restated, rows, unknown_words
+from orders import aliases, contacts, newcomers, parking, restated, rows, unknown_words
 from orders.changes import Change, compute_change
 from orders.history import History, load_history
 from orders.lifecycle import EventDraft
@@ -120,6 +120,7 @@ def _absorb(news: News, order: Order, unknown: Sequence[aliases.Name]) -> Applie
             aliases.lock_names(order.restaurant_id, unknown)
         parked, unknown = parking.claim_parked(order.restaurant_id, unknown)
     fresh = _fresh(news, [*news.observations, *_said_while_parked(news, parked)], history)
+    knew = order.subject_id
     columns, problems = contacts.settle_contact(
         order, news.update, account=news.account, home=news.home, at=news.at
     )
@@ -130,6 +131,7 @@ def _absorb(news: News, order: Order, unknown: Sequence[aliases.Name]) -> Applie
         events = _move(news, order, history, fresh, columns)
     else:
         update_rows((order, columns))
+    newcomers.introduce(order, knew, events, at=news.at)
     if unknown:
         aliases.add_names(order, unknown, received_at=news.at)
     if parked:

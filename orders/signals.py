@@ -8,6 +8,11 @@ from django.dispatch import Signal
 #: (Order, locked, as it now is), ``projection`` (projection.Projection it was computed from).
 order_event_recorded = Signal()
 
+#: Sent by ``newcomers.introduce``, once per order, when its first guest becomes known after the
+#: state it is in was recorded, inside the transaction that notes the guest. Arguments: ``event``
+#: (OrderEvent of that state), ``order`` (Order, locked, with its guest), ``at``.
+guest_known = Signal()
+
 #: Sent by ``silence.watch_feeds``, once per silence and inside the transaction that notes it.
 #: Arguments: ``account`` (SourceAccount), ``last_call_at`` (datetime), ``usual_gap`` (timedelta),
 #: ``now``.
