@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from integrations import contracts
@@ -15,6 +15,9 @@ from orders.models import InboundCall, Location, Observation, Order, SourceAccou
 from orders.projection import Projection, project
 from orders.restated import standing
 from orders.selectors import MANUAL, House
+
+#: every order that time alone can change is looked at this often, however far its moment is
+LONGEST_WAIT = timedelta(minutes=15)
 
 
 @dataclass(slots=True)
@@ -67,11 +70,24 @@ def compute_change(
             now=now,
             own_drivers=is_known or (order.location is not None and order.location.has_own_drivers),
         )
-    watch = eta.assess(new, rows.watch_state(order), rules_of(order.location, now), now, placed_at)
+    watch = eta.assess(
+        new,
+        rows.watch_state(order),
+        rules_of(order.location, now),
+        now,
+        placed_at,
+        is_held=any(d.held and d.milestone == new.state for d in drafts),
+    )
+    watch = replace(watch, next_watch_at=_soon(watch.next_watch_at, now))
     drafts = _unrecorded([*drafts, *watch.drafts], history.recorded)
     if is_mute:
         drafts = [replace(draft, is_stale=True) for draft in drafts]
     return Change(new=new, old=old, placed_at=placed_at, watch=watch, drafts=drafts)
+
+
+def _soon(at: datetime | None, now: datetime) -> datetime | None:
+    """``at``, or a look before it: our clock may jump meanwhile."""
+    return at and min(at, now + LONGEST_WAIT)
 
 
 def rules_of(location: Location | None, now: datetime) -> eta.EtaRules:
@@ -85,6 +101,7 @@ def rules_of(location: Location | None, now: datetime) -> eta.EtaRules:
         grace_min=place.grace_min,
         stalled_min=place.stalled_min,
         busy_extra_min=place.busy_extra_min if is_busy else 0,
+        busy_until=place.busy_until,
     )
 
 

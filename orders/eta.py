@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from integrations.contracts import RANK, State
+from orders import recall
 from orders.drafts import EventDraft
 from orders.eta_state import EtaDecision, EtaRules, EtaState, text
+from orders.eta_times import BROUGHT, counted_estimate, estimate_of, take_times
 from orders.projection import Projection
 
 CONFIRM = timedelta(seconds=60)
@@ -22,36 +24,12 @@ MOST_TOLD = 2
 FORGOTTEN = timedelta(hours=2)
 __all__ = ["EtaDecision", "EtaRules", "EtaState", "assess", "estimate_of", "is_done", "threshold"]
 
-_BROUGHT = frozenset({"delivery", "shipping"})
-
-
-def estimate_of(projection: Projection, first_ready_at: datetime | None = None) -> datetime | None:
-    """The estimate that counts for the customer; a courier's pickup time never does.
-
-    A delivery without an estimate of its own is its promise plus the slip of the kitchen since
-    ``first_ready_at``.
-    """
-    if projection.fulfillment not in _BROUGHT:
-        return projection.est_ready_at
-    if projection.est_delivery_at is not None:
-        return projection.est_delivery_at
-    promised, ready = projection.promised_at, projection.est_ready_at
-    if promised is None or ready is None or first_ready_at is None:
-        return None
-    return promised + max(ready - first_ready_at, timedelta(0))
-
-
-def _counted_estimate(projection: Projection) -> str:
-    """Which of the two estimates the customer's time is made of."""
-    is_brought = projection.fulfillment in _BROUGHT and projection.est_delivery_at is not None
-    return "est_delivery_at" if is_brought else "est_ready_at"
-
 
 def threshold(
     projection: Projection, baseline_at: datetime, placed_at: datetime | None, rules: EtaRules
 ) -> timedelta:
     """The smallest slip that counts: a quarter of the lead time between floor and cap."""
-    from_courier = _counted_estimate(projection) == "est_delivery_at"
+    from_courier = counted_estimate(projection) == "est_delivery_at"
     floor = rules.courier_floor_min if from_courier else rules.kitchen_floor_min
     lead = (baseline_at - placed_at) if placed_at else timedelta(0)
     quarter = min(lead * 0.25, timedelta(minutes=rules.threshold_cap_min))
@@ -62,7 +40,7 @@ def is_done(projection: Projection) -> bool:
     """Nothing can be late any more: ready for who fetches it, handed over, or called off."""
     if not projection.is_open:
         return True
-    fetched = projection.fulfillment not in _BROUGHT
+    fetched = projection.fulfillment not in BROUGHT
     return fetched and RANK[projection.state] >= RANK[State.READY]
 
 
@@ -72,23 +50,50 @@ def assess(
     rules: EtaRules,
     now: datetime,
     placed_at: datetime | None,
+    *,
+    is_held: bool = False,
 ) -> EtaDecision:
-    """Apply the delay rules at ``now``; calling it again with its own result repeats nothing."""
+    """Apply the delay rules at ``now``; calling it again with its own result repeats nothing.
+
+    ``is_held``: the state just reached must be seen by staff before the customer hears of it.
+    """
     if not projection.is_open:
-        return EtaDecision(replace(eta_state, pending_since=None, pending_estimate=None), False)
-    watch = _Watch(projection, eta_state, rules, now, placed_at)
+        over = replace(eta_state, pending_since=None, pending_estimate=None, fallen_since=None)
+        return EtaDecision(over, False)
+    state = _mind_hold(projection, _believable(eta_state, now), is_held)
+    watch = _Watch(projection, state, rules, now, placed_at)
     if not is_done(projection) and projection.is_stated:
-        watch.note_times()
-        if "conflict" not in projection.flags:  # held: staff sort it out first
+        is_silent = bool("conflict" in projection.flags or state.held_in)
+        watch.note_times(is_held=is_silent)
+        if is_silent:  # staff sort it out first
+            watch.delayed = watch.state.is_late
+        else:
             watch.explicit()
             watch.slip()
             watch.overdue()
-        else:
-            watch.delayed = eta_state.is_late
     else:
         watch.forget_pending()
     watch.stalled()
+    watch.recalled()
     return EtaDecision(watch.state, watch.delayed, watch.drafts, watch.next_watch_at())
+
+
+def _believable(state: EtaState, now: datetime) -> EtaState:
+    """``state`` without moments that have not come yet: our own clock was ahead."""
+    last, pending, fallen = state.last_delay_told_at, state.pending_since, state.fallen_since
+    return replace(
+        state,
+        last_delay_told_at=last and min(last, now),
+        pending_since=pending and min(pending, now),
+        fallen_since=fallen and min(fallen, now),
+    )
+
+
+def _mind_hold(projection: Projection, state: EtaState, is_held: bool) -> EtaState:
+    """A hold lasts until the order moves on."""
+    if is_held:
+        return replace(state, held_in=projection.state)
+    return state if state.held_in == projection.state else replace(state, held_in="")
 
 
 class _Watch:
@@ -114,45 +119,11 @@ class _Watch:
 
     # ------------------------------------------------------------------ times
 
-    def note_times(self) -> None:
+    def note_times(self, *, is_held: bool) -> None:
         """Take over first times and reschedulings, and work out the estimate that counts."""
-        new = self.projection
-        if self.state.first_ready_at is None and new.est_ready_at is not None:
-            self.state = replace(self.state, first_ready_at=new.est_ready_at)
-        self.estimate = self._busy(estimate_of(new, self.state.first_ready_at))
-        promised = new.promised_at
-        if promised is not None and self._is_new_promise(promised):
-            self.state = replace(
-                self.state,
-                baseline_at=promised,
-                told_at=promised,
-                staff_told_at=None,
-                is_late=False,
-                first_ready_at=new.est_ready_at,
-            )
-            self.forget_pending()
-        if promised is not None:
-            by = new.origins.get("promised_at", "")
-            self.state = replace(self.state, promised_at=promised, promised_by=by)
-        first = self.state.baseline_at or promised or estimate_of(new, self.state.first_ready_at)
-        self.state = replace(self.state, baseline_at=first, told_at=self.state.told_at or first)
-
-    def _is_new_promise(self, promised: datetime) -> bool:
-        """A first promise or a rescheduling; not the same promise in another source's words."""
-        known, by = self.state.promised_at, self.state.promised_by
-        if known is None:
-            return self.state.delays_told == 0
-        speaker = self.projection.origins.get("promised_at", "")
-        return promised != known and (speaker == by or not speaker or not by)
-
-    def _busy(self, estimate: datetime | None) -> datetime | None:
-        extra = timedelta(minutes=self.rules.busy_extra_min)
-        if not extra or RANK[self.projection.state] >= RANK[State.READY]:
-            return estimate
-        if _counted_estimate(self.projection) in self.projection.staff_estimates:
-            return estimate  # who gave it knew how busy it is
-        base = estimate or self.projection.promised_at
-        return base + extra if base else None
+        taken = take_times(self.projection, self.state, self.rules, self.now, is_held=is_held)
+        self.state, self.estimate = taken.state, taken.estimate
+        self.drafts += taken.drafts
 
     def forget_pending(self) -> None:
         self.state = replace(self.state, pending_since=None, pending_estimate=None)
@@ -186,6 +157,7 @@ class _Watch:
         baseline, told, estimate = self.state.baseline_at, self.state.told_at, self.estimate
         if baseline is None or told is None or estimate is None:
             self.forget_pending()
+            self.delayed = self.delayed or self.state.is_late
             return
         smallest = threshold(self.projection, baseline, self.placed_at, self.rules)
         late_by = estimate - baseline
@@ -195,7 +167,7 @@ class _Watch:
         if estimate - told >= smallest and estimate > self.now:
             if self._is_confirmed(estimate):
                 self._tell_delay(estimate, smallest)
-        elif told - estimate >= smallest and self._owes_good_news():
+        elif told - estimate >= smallest and self._owes_good_news(estimate):
             if self._is_confirmed(estimate):
                 self._tell_earlier(estimate)
         else:
@@ -224,8 +196,10 @@ class _Watch:
         elif self._may_tell():
             self._tell_customer(estimate)
 
-    def _owes_good_news(self) -> bool:
-        return self.state.delays_told > 0 and "earlier" not in self.state.warned
+    def _owes_good_news(self, estimate: datetime) -> bool:
+        """A time that has just come is good news still, one that is long over is none."""
+        is_over = self.now > estimate + timedelta(minutes=self.rules.grace_min)
+        return self.state.delays_told > 0 and "earlier" not in self.state.warned and not is_over
 
     def _tell_earlier(self, estimate: datetime) -> None:
         self._draft("earlier:1", {"estimate": estimate.isoformat()})
@@ -264,7 +238,7 @@ class _Watch:
             return None
         until = self.projection.promised_until
         if self.projection.is_scheduled and until is not None and not self.state.delays_told:
-            told = max(told, until)
+            return max(told, until)  # the window is the grace
         return told + timedelta(minutes=self.rules.grace_min)
 
     def stalled(self) -> None:
@@ -291,6 +265,14 @@ class _Watch:
             is_stale=late,
         )
         self._warn(key)
+
+    def recalled(self) -> None:
+        """What was ready is not: staff are offered a correction once it has lasted."""
+        seen = recall.watch(self.projection, self.state, self.now)
+        self.state = seen.state
+        self.drafts += seen.drafts
+        if seen.again_at is not None:
+            self._again.append(seen.again_at)
 
     # ------------------------------------------------------------------ telling
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
 from orders.drafts import EventDraft
+
+#: have columns of their own; everything else lives in ``Order.watch``
+_COLUMNS = frozenset({"baseline_at", "told_at", "delays_told", "last_delay_told_at"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class EtaRules:
     grace_min: float = 5
     stalled_min: float = 45
     busy_extra_min: float = 0
+    #: a busy kitchen says nothing about scheduled orders that are due later; None = no end known
+    busy_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,8 @@ class EtaState:
     told_at: datetime | None = None
     delays_told: int = 0
     last_delay_told_at: datetime | None = None
+    #: the time the customer waits for as far as anybody knows; messages and pages say it
+    estimate_at: datetime | None = None
     pending_since: datetime | None = None
     pending_estimate: datetime | None = None
     #: said once and not again: "explicit", "earlier", "overdue:<time>", "stalled:<state>:<epoch>"
@@ -39,23 +46,34 @@ class EtaState:
     promised_at: datetime | None = None
     #: the account that promised; another one's promise is no rescheduling
     promised_by: str = ""
+    reschedulings: int = 0
+    #: the kitchen's estimate that goes with ``anchor_at``: what it slips by delays a delivery
     first_ready_at: datetime | None = None
+    #: what the customer believed when the courier was lost; None = the promise counts
+    anchor_at: datetime | None = None
+    had_courier: bool = False
+    #: a lost courier's estimate: it counts again when it changes
+    void_estimate: datetime | None = None
+    #: the stated time a busy kitchen added ``busy_min`` to; both stay until it is stated anew
+    busy_on: datetime | None = None
+    busy_min: float = 0
     #: the time staff were last told beyond the customer's two messages
     staff_told_at: datetime | None = None
     is_late: bool = False
+    #: the state staff must look at before the customer hears of anything; "" = none
+    held_in: str = ""
+    #: "<epoch>:<state>" once the order was ready, and since when it is no longer
+    was_ready: str = ""
+    fallen_since: datetime | None = None
 
     def watch(self) -> dict[str, Any]:
         """Everything without a column of its own, JSON-ready; ``restore`` reads it back."""
-        return {
-            "pending_since": text(self.pending_since),
-            "pending_estimate": text(self.pending_estimate),
-            "warned": list(self.warned),
-            "promised_at": text(self.promised_at),
-            "promised_by": self.promised_by,
-            "first_ready_at": text(self.first_ready_at),
-            "staff_told_at": text(self.staff_told_at),
-            "is_late": self.is_late,
-        }
+        stored: dict[str, Any] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name not in _COLUMNS and value != one.default:
+                stored[one.name] = _plain(value)
+        return stored
 
     @classmethod
     def restore(
@@ -67,20 +85,18 @@ class EtaState:
         delays_told: int,
         last_delay_told_at: datetime | None,
     ) -> EtaState:
-        """The state from an order's columns and its ``watch``."""
+        """The state from an order's columns and its ``watch``; what is not in there is as new."""
+        known = {one.name: str(one.type) for one in fields(cls) if one.name not in _COLUMNS}
         return cls(
             baseline_at=baseline_at,
             told_at=told_at,
             delays_told=delays_told,
             last_delay_told_at=last_delay_told_at,
-            pending_since=time(watch.get("pending_since")),
-            pending_estimate=time(watch.get("pending_estimate")),
-            warned=tuple(str(w) for w in watch.get("warned", ())),
-            promised_at=time(watch.get("promised_at")),
-            promised_by=str(watch.get("promised_by") or ""),
-            first_ready_at=time(watch.get("first_ready_at")),
-            staff_told_at=time(watch.get("staff_told_at")),
-            is_late=bool(watch.get("is_late")),
+            **{
+                name: _read(value, known[name])
+                for name, value in watch.items()
+                if name in known and value is not None
+            },
         )
 
 
@@ -94,6 +110,11 @@ class EtaDecision:
     next_watch_at: datetime | None = None
 
 
+def waited_for(watch: Mapping[str, Any]) -> datetime | None:
+    """The time the customer waits for, from an order's ``watch``; None = nobody gave one."""
+    return time(watch.get("estimate_at"))
+
+
 def text(at: datetime | None) -> str | None:
     """ISO 8601, or None."""
     return at.isoformat() if at else None
@@ -102,3 +123,15 @@ def text(at: datetime | None) -> str | None:
 def time(value: object) -> datetime | None:
     """What ``text`` wrote."""
     return datetime.fromisoformat(value) if isinstance(value, str) and value else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _read(value: Any, kind: str) -> Any:
+    if kind.startswith("datetime"):
+        return time(value)
+    return tuple(str(one) for one in value) if kind.startswith("tuple") else value

@@ -26,7 +26,6 @@ ON_THE_ROAD = "goods_on_the_road"
 CONFLICT = "conflict"
 COURIER_FAILED = "courier_failed"
 PART_READY = "part_ready"
-RECALLED = "recalled"
 
 _FRESH_MIN: Mapping[str, int] = {
     PART_READY: 20,
@@ -140,7 +139,6 @@ def _status(change: _Change) -> None:
         RANK[m] for part, m, epoch in change.recorded if _is_status(part, m, epoch, change.epoch)
     ]
     if change.is_recorded(new.state) or RANK[new.state] <= max(told, default=0):
-        _recall(change)
         return
     change.add(
         "status_changed",
@@ -190,17 +188,6 @@ def held_because(old: Projection | None, new: Projection, *, own_drivers: bool) 
     if first_is_last or (brought and (by_nobody or new.fulfillment in _FETCHED)):
         return CONTRADICTS
     return ""
-
-
-def _recall(change: _Change) -> None:
-    """Ready was told and no longer holds: offer staff a correction, tell the customer nothing."""
-    old, new = _stated(change.old), change.new
-    was_ready = change.is_recorded(State.READY) or change.is_recorded(State.OUT_FOR_DELIVERY)
-    falls = old is not None and RANK[old.state] >= RANK[State.READY] > RANK[new.state]
-    if old is None or not (was_ready and falls) or change.is_recorded(RECALLED):
-        return
-    data = {"state": str(new.state), "previous": str(old.state), "audience": "staff"}
-    change.add("status_changed", RECALLED, data)
 
 
 def _staff_flags(change: _Change) -> None:
@@ -295,17 +282,12 @@ def _fingerprint(refs: Collection[str]) -> str:
 
 
 def _estimates(change: _Change, old: Projection) -> None:
-    """A new promise is a rescheduling; a moved estimate is for the timeline alone."""
+    """A moved estimate is for the timeline alone; a new promise is the delay rules' business."""
     new = change.new
     if not new.is_open:
         return
-    moved = old.promised_at and new.promised_at and _apart(old.promised_at, new.promised_at)
-    moved = moved and new.same_origin("promised_at", old)
     was, now = eta.estimate_of(old), eta.estimate_of(new)
-    if moved and new.promised_at:
-        data = {"estimate": new.promised_at.isoformat(), "rescheduled": True}
-        _eta(change, new.promised_at, data | {"previous": _iso(old.promised_at)})
-    elif was and now and _apart(was, now):
+    if was and now and _apart(was, now):
         data = {"estimate": now.isoformat(), "previous": was.isoformat(), "audience": "internal"}
         _eta(change, now, data)
 
@@ -320,7 +302,3 @@ def _eta(change: _Change, at: datetime, data: Mapping[str, Any]) -> None:
 def _apart(one: datetime, other: datetime) -> bool:
     """Whether two times differ on a clock that shows minutes."""
     return abs(one - other) >= timedelta(minutes=1)
-
-
-def _iso(at: datetime | None) -> str:
-    return at.isoformat() if at else ""

@@ -3,73 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orders.drafts import EventDraft
-from orders.eta import EtaDecision, EtaRules, EtaState, assess, estimate_of, threshold
+from orders.eta import threshold
 from orders.projection import Projection
 from tests.orders.said import at, iso
+from tests.orders.watching import RULES, Kitchen, pickup
 
 CASES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "fixtures/orders/merge_cases.json").read_text("utf-8")
 )["eta"]
-RULES = EtaRules()
-
-
-class Kitchen:
-    """One watched order: statements go in, the watch runs when it asked to."""
-
-    def __init__(self, order: Projection, rules: EtaRules = RULES) -> None:
-        self.order = order
-        self.rules = rules
-        self.state = EtaState()
-        self.drafts: list[EventDraft] = []
-        self.delayed = False
-        self.next_watch_at: datetime | None = None
-
-    def look(self, minute: float, **changes: Any) -> list[EventDraft]:
-        """Run every watch that is due before ``minute``, then change the order and look."""
-        while self.next_watch_at is not None and self.next_watch_at < at(minute):
-            self._assess(self.next_watch_at)
-        before = len(self.drafts)
-        self.order = replace(self.order, **changes)
-        self._assess(at(minute))
-        return self.drafts[before:]
-
-    def _assess(self, now: datetime) -> None:
-        decision = assess(self.order, self.state, self.rules, now, self.order.placed_at)
-        again = assess(self.order, decision.state, self.rules, now, self.order.placed_at)
-        assert again.drafts == []  # looking twice at the same moment repeats nothing
-        self._keep(decision)
-
-    def _keep(self, decision: EtaDecision) -> None:
-        # what is remembered survives the database
-        columns = {
-            name: getattr(decision.state, name)
-            for name in ("baseline_at", "told_at", "delays_told", "last_delay_told_at")
-        }
-        stored = json.loads(json.dumps(decision.state.watch()))
-        self.state = EtaState.restore(stored, **columns)
-        assert self.state == decision.state
-        self.drafts += decision.drafts
-        self.delayed = decision.delayed
-        self.next_watch_at = decision.next_watch_at
-
-    def told(self) -> list[str]:
-        return [d.milestone for d in self.drafts if "audience" not in d.data]
-
-    def staff(self) -> list[str]:
-        return [d.milestone for d in self.drafts if d.data.get("audience") == "staff"]
-
-
-def pickup(promised: float = 20, **more: Any) -> Projection:
-    values = {"state": "preparing", "placed_at": at(0), "promised_at": at(promised)}
-    return Projection(**(values | more))
 
 
 # ---------------------------------------------------------------------------- worked cases
@@ -109,44 +56,6 @@ def test_worked_case(case: dict[str, Any]) -> None:
 
 def test_all_cases_are_here() -> None:
     assert len(CASES) == 8
-
-
-# ---------------------------------------------------------------------------- which estimate
-
-
-def test_pickup_counts_the_kitchen_and_delivery_the_courier() -> None:
-    times = {"est_ready_at": at(10), "est_delivery_at": at(30)}
-    assert estimate_of(Projection("preparing", **times)) == at(10)  # type: ignore[arg-type]
-    delivery = Projection("preparing", fulfillment="delivery", **times)  # type: ignore[arg-type]
-    assert estimate_of(delivery) == at(30)
-
-
-def test_delivery_without_a_courier_is_its_promise_plus_the_kitchens_slip() -> None:
-    order = Projection("preparing", fulfillment="delivery", promised_at=at(40), est_ready_at=at(27))
-    assert estimate_of(order) is None
-    assert estimate_of(order, at(20)) == at(47)
-    assert estimate_of(order, at(30)) == at(40)
-
-
-def test_delivery_slips_with_its_kitchen() -> None:
-    kitchen = Kitchen(pickup(40, fulfillment="delivery", est_ready_at=at(20)))
-    kitchen.look(0)
-    kitchen.look(2, est_ready_at=at(35))
-    kitchen.look(4)
-    assert kitchen.told() == ["delayed:1"]
-    assert kitchen.state.told_at == at(55)
-
-
-def test_a_busy_kitchen_moves_every_open_estimate() -> None:
-    kitchen = Kitchen(pickup(20, est_ready_at=at(20)))
-    kitchen.look(0)
-    kitchen.rules = EtaRules(busy_extra_min=10)
-    kitchen.look(2)
-    kitchen.look(4)
-    assert kitchen.told() == ["delayed:1"]
-    assert kitchen.drafts[0].data == {
-        "estimate": iso(30), "previous": iso(20), "late_min": 10,
-    }  # fmt: skip
 
 
 # ---------------------------------------------------------------------------- slip
@@ -211,6 +120,16 @@ def test_earlier_is_told_once_and_only_after_a_delay() -> None:
     assert kitchen.told() == ["delayed:1", "earlier:1", "delayed:2"]
 
 
+def test_earlier_than_now_is_no_good_news() -> None:
+    kitchen = Kitchen(pickup())
+    kitchen.look(0, est_ready_at=at(20))
+    kitchen.look(1, est_ready_at=at(40))
+    kitchen.look(3)
+    kitchen.look(32, est_ready_at=at(22))
+    kitchen.look(34)
+    assert kitchen.told() == ["delayed:1"]
+
+
 def test_an_estimate_in_the_past_is_no_news() -> None:
     kitchen = Kitchen(pickup(20))
     kitchen.look(0)
@@ -250,31 +169,14 @@ def test_silent_while_staff_sort_out_a_conflict() -> None:
     assert kitchen.drafts == []
 
 
-def test_a_changed_promise_starts_anew() -> None:
-    kitchen = Kitchen(pickup(20))
-    kitchen.look(0, est_ready_at=at(20))
-    kitchen.look(1, est_ready_at=at(60))
-    kitchen.look(1.5, promised_at=at(60))
-    kitchen.look(5)
+def test_silent_while_a_state_is_held_for_staff() -> None:
+    kitchen = Kitchen(pickup(20, fulfillment="delivery", state="out_for_delivery"))
+    kitchen.look(0, is_held=True)
+    kitchen.look(1, est_delivery_at=at(60))
+    kitchen.look(30)
     assert kitchen.told() == []
-    assert (kitchen.state.baseline_at, kitchen.state.told_at) == (at(60), at(60))
-    assert kitchen.delayed is False
-
-
-def test_the_same_promise_in_another_sources_words_is_no_new_one() -> None:
-    kitchen = Kitchen(pickup(20, origins={"promised_at": "pos"}))
-    kitchen.look(0)
-    kitchen.look(1, promised_at=at(22), origins={"promised_at": "shop"})
-    assert kitchen.state.baseline_at == at(20)
-
-
-def test_the_first_estimate_is_the_baseline_where_nobody_promised() -> None:
-    kitchen = Kitchen(Projection("preparing", placed_at=at(0)))
-    kitchen.look(0)
-    kitchen.look(1, est_ready_at=at(20))
-    assert kitchen.state.told_at == at(20)
-    kitchen.look(2, est_ready_at=at(30))
-    kitchen.look(4)
+    kitchen.look(31, state="ready")
+    kitchen.look(33)
     assert kitchen.told() == ["delayed:1"]
 
 
@@ -306,9 +208,18 @@ def test_overdue_without_a_new_time_never_reaches_the_guest() -> None:
 def test_a_scheduled_order_has_until_the_end_of_its_window() -> None:
     kitchen = Kitchen(pickup(600, is_scheduled=True, promised_until=at(630)))
     kitchen.look(0)
-    kitchen.look(634)
+    kitchen.look(630)
     assert "overdue:1" not in kitchen.staff()
-    kitchen.look(636)
+    kitchen.look(631)
+    assert "overdue:1" in kitchen.staff()
+
+
+def test_without_a_window_a_scheduled_order_has_the_usual_grace() -> None:
+    kitchen = Kitchen(pickup(600, is_scheduled=True))
+    kitchen.look(0)
+    kitchen.look(604)
+    assert "overdue:1" not in kitchen.staff()
+    kitchen.look(606)
     assert "overdue:1" in kitchen.staff()
 
 

@@ -100,14 +100,10 @@ def test_what_was_skipped_is_not_told_afterwards() -> None:
     assert told(live(said)[1]) == ["received", "ready"]
 
 
-def test_a_recall_is_offered_to_staff_once_and_ready_is_not_told_twice() -> None:
+def test_a_regression_is_no_news_and_ready_is_not_told_twice() -> None:
     lives = ["preparing", "ready", "preparing", "ready", "preparing", "picked_up"]
     _, story = live([say(f"{i}{s}", s, seq=i) for i, s in enumerate(lives)])
-    assert told(story) == ["preparing", "ready", "picked_up"]
-    recalls = [d for d in story if d.milestone == "recalled"]
-    assert [d.data for d in recalls] == [
-        {"state": "preparing", "previous": "ready", "audience": "staff"}
-    ]
+    assert [d.milestone for d in story] == ["preparing", "ready", "picked_up"]
 
 
 def test_a_reopened_order_is_told_again_in_its_new_epoch() -> None:
@@ -281,14 +277,6 @@ def test_removing_the_slow_bowl_makes_the_order_ready() -> None:
 def promise(key: str, seq: int, **times: float):  # type: ignore[no-untyped-def]
     return say(key, "preparing", seq=seq,
                data={"times": {name: iso(value) for name, value in times.items()}})  # fmt: skip
-
-
-def test_a_changed_promise_is_a_rescheduling() -> None:
-    said = [promise("a", 1, promised_at=30), promise("b", 2, promised_at=60)]
-    _, story = live(said)
-    assert story[-1].kind == "eta_changed"
-    assert story[-1].data == {"estimate": iso(60), "previous": iso(30), "rescheduled": True}
-    assert story[-1].milestone == "eta:2026-03-14T13:00+00:00"
 
 
 def test_a_moved_estimate_is_for_the_timeline() -> None:
