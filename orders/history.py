@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,11 +19,13 @@ _COLUMNS = (
     *("account_id", "snapshot_parts", "occurred_at", "received_at"),
 )
 # written by hand: the ORM needs longer to put this together than PostgreSQL to answer it
-_HISTORY = f"""
-SELECT (SELECT coalesce(json_agg(json_build_array({", ".join(_COLUMNS)}) ORDER BY id), '[]')::text
-          FROM orders_observation WHERE order_id = %(order)s),
+_HISTORIES = f"""
+SELECT o.id,
+       (SELECT coalesce(json_agg(json_build_array({", ".join(_COLUMNS)}) ORDER BY id), '[]')::text
+          FROM orders_observation WHERE order_id = o.id),
        (SELECT coalesce(json_agg(json_build_array(part_ref, milestone, epoch)), '[]')::text
-          FROM orders_orderevent WHERE order_id = %(order)s)
+          FROM orders_orderevent WHERE order_id = o.id)
+  FROM unnest(%(orders)s::bigint[]) AS o(id)
 """  # noqa: S608 - column names of our own
 
 
@@ -44,9 +47,17 @@ def load_history(order_id: int) -> History:
     It has to be a statement of its own after the lock: a subquery of the locking statement would
     see the tables as they were before it waited.
     """
+    return load_histories([order_id])[order_id]
+
+
+def load_histories(order_ids: Sequence[int]) -> dict[int, History]:
+    """The same for several orders, still one query."""
     with connection.cursor() as cursor:
-        cursor.execute(_HISTORY, {"order": order_id})
-        said, recorded = cursor.fetchone()
+        cursor.execute(_HISTORIES, {"orders": list(order_ids)})
+        return {order_id: _history(*found) for order_id, *found in cursor.fetchall()}
+
+
+def _history(said: str, recorded: str) -> History:
     observations = tuple(
         _observation(dict(zip(_COLUMNS, row, strict=True))) for row in json.loads(said)
     )

@@ -6,11 +6,10 @@ with before, write the difference, announce it. Nothing here patches an order.
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -26,12 +25,6 @@ from orders.news import Applied, News, at_home, row_of
 from orders.selectors import MANUAL, House, fresh_house, house
 from orders.signals import order_event_recorded
 from orders.statements import update_rows
-
-logger = logging.getLogger(__name__)
-
-#: an order the watch could not handle is looked at again after this
-WATCH_AGAIN = timedelta(minutes=5)
-
 
 # --- updates of sources -----------------------------------------------------------------------
 
@@ -283,7 +276,7 @@ def _event(order: Order, draft: EventDraft, change: Change, now: datetime) -> Or
     )
 
 
-# --- people and the clock ---------------------------------------------------------------------
+# --- people --------------------------------------------------------------------------------
 
 
 def add_manual_update(
@@ -362,38 +355,3 @@ def _locked(order_id: int) -> tuple[Order, History, House]:
     order = Order.objects.select_for_update().get(pk=order_id)
     home = house(order.restaurant_id)
     return at_home(order, home), load_history(order_id), home
-
-
-def run_eta_watch(now: datetime, *, limit: int = 500) -> int:
-    """Look at every open order whose moment has come. Returns how many.
-
-    Orders another worker holds are left to it; one that fails does not stop the others.
-    """
-    due = Order.objects.filter(next_watch_at__lte=now)
-    handled = 0
-    for order_id in due.order_by("next_watch_at").values_list("pk", flat=True)[:limit]:
-        try:
-            with transaction.atomic():
-                handled += _watch(order_id, now)
-        except Exception:
-            logger.exception("orders.watch_failed", extra={"order_id": order_id})
-            Order.objects.filter(pk=order_id).update(next_watch_at=now + WATCH_AGAIN)
-    return handled
-
-
-def _watch(order_id: int, now: datetime) -> bool:
-    order = (
-        Order.objects.select_for_update(skip_locked=True)
-        .filter(pk=order_id, next_watch_at__lte=now)
-        .first()
-    )
-    if order is None:
-        return False
-    home = house(order.restaurant_id)
-    history = load_history(order.pk)
-    change = compute_change(order=at_home(order, home), history=history, home=home, now=now)
-    again = change.watch.next_watch_at
-    if again is not None and again <= now:
-        change.watch = replace(change.watch, next_watch_at=now + WATCH_AGAIN)
-    apply_projection(order=order, change=change, now=now)
-    return True

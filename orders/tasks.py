@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from orders import calls, follow_ups, idempotency, intake, parking, polling, silence
+from orders import calls, eta_watch, follow_ups, idempotency, parking, polling, silence
 
 QUEUE = "default"
 
@@ -25,7 +25,7 @@ def apply_stored_calls(**_: object) -> int:
 @shared_task(name="orders.watch_estimates", queue=QUEUE, acks_late=True)
 def watch_estimates(**_: object) -> int:
     """Raise delays nobody stated."""
-    return intake.run_eta_watch(timezone.now())
+    return eta_watch.watch_estimates(now=timezone.now())
 
 
 @shared_task(name="orders.poll_sources", queue=QUEUE, acks_late=True)

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from orders import busy, intake
+from orders.eta_watch import watch_estimates
 from orders.models import Location, Observation, Order, OrderEvent
 from tests.factories import make_location, make_manager, make_restaurant
 from tests.orders.posting import Till
@@ -82,7 +83,7 @@ def test_the_guest_is_told_once_and_fifteen_minutes(till: Till, nobody_plans: No
     order = open_order(till, "A1")
     press(till, at(2))
     for minute in (4, 5, 6, 10, 14):
-        intake.run_eta_watch(at(minute))
+        watch_estimates(now=at(minute))
     assert delays() == ["delayed:1"]
     event = OrderEvent.objects.get(kind="order_delayed")
     # moved by the statement, and not a second time by the rule for a busy kitchen
@@ -95,17 +96,17 @@ def test_the_guest_is_told_once_and_fifteen_minutes(till: Till, nobody_plans: No
 def test_the_till_repeating_its_own_time_changes_nothing(till: Till, nobody_plans: None) -> None:
     open_order(till, "A1")
     press(till, at(2))
-    intake.run_eta_watch(at(4))
+    watch_estimates(now=at(4))
     open_order(till, "A1", minute=6)
     for minute in (7, 9, 11):
-        intake.run_eta_watch(at(minute))
+        watch_estimates(now=at(minute))
     assert delays() == ["delayed:1"]
 
 
 def test_an_order_that_arrives_meanwhile_takes_longer(till: Till, nobody_plans: None) -> None:
     press(till, at(2))
     open_order(till, "A1", minute=3)
-    intake.run_eta_watch(at(5))
+    watch_estimates(now=at(5))
     assert delays() == ["delayed:1"]
     assert manual() == []
 
@@ -126,12 +127,12 @@ def test_other_kitchens_are_not_busy(till: Till, nobody_plans: None) -> None:
 def test_it_ends_when_somebody_says_so(till: Till, nobody_plans: None) -> None:
     order = open_order(till, "A1")
     press(till, at(2))
-    intake.run_eta_watch(at(4))
+    watch_estimates(now=at(4))
     busy.end_busy(location_id=till.location.pk)
     location = Location.objects.get(pk=till.location.pk)
     assert not busy.is_busy(location, at(5))
     for minute in (5, 7, 9):
-        intake.run_eta_watch(at(minute))
+        watch_estimates(now=at(minute))
     order.refresh_from_db()
     assert order.est_ready_at == at(45)
     assert delays() == ["delayed:1"]
@@ -143,7 +144,7 @@ def test_a_delivery_moves_its_arrival(till: Till, nobody_plans: None) -> None:
     press(till, at(2))
     order.refresh_from_db()
     assert (order.est_ready_at, order.est_delivery_at) == (at(45), at(45))
-    intake.run_eta_watch(at(4))
+    watch_estimates(now=at(4))
     assert OrderEvent.objects.get(kind="order_delayed").data["late_min"] == 15
 
 

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 
 from orders import intake
+from orders.eta_watch import WATCH_AGAIN, watch_estimates
 from orders.models import Order, OrderAlias, OrderEvent, SourceAccount
 from orders.signals import order_event_recorded
 from tests.orders.posting import Till, later, open_till
@@ -184,14 +185,14 @@ def test_the_watch_raises_an_overdue_order(account: SourceAccount) -> None:
     apply(account, says("A1", "preparing", data=times))
     order = Order.objects.get()
     assert order.next_watch_at is not None
-    assert intake.run_eta_watch(at(1)) == 0
-    assert intake.run_eta_watch(at(26)) == 1
+    assert watch_estimates(now=at(1)) == 0
+    assert watch_estimates(now=at(26)) == 1
     order.refresh_from_db()
     assert "delayed" in order.flags
     late = order.events.exclude(kind="status_changed")
     assert [event.kind for event in late] == ["order_delayed"]
     assert order.next_watch_at is None or order.next_watch_at > at(26)
-    assert intake.run_eta_watch(at(26)) == 0
+    assert watch_estimates(now=at(26)) == 0
 
 
 def test_one_bad_order_does_not_stop_the_watch(
@@ -207,10 +208,10 @@ def test_one_bad_order_does_not_stop_the_watch(
             raise ZeroDivisionError
 
     order_event_recorded.connect(failing)
-    assert intake.run_eta_watch(at(30)) == 1
+    assert watch_estimates(now=at(30)) == 1
     assert "orders.watch_failed" in caplog.text
     bad.refresh_from_db()
-    assert bad.next_watch_at == at(30) + intake.WATCH_AGAIN
+    assert bad.next_watch_at == at(30) + WATCH_AGAIN
 
 
 # --- what others hear -------------------------------------------------------------------------
