@@ -22,10 +22,10 @@ from notifications.admin.health import SILENT_AFTER
 from notifications.dead_routes import dead_routes
 from notifications.models import Delivery, Heartbeat, ProviderAccount
 from notifications.page_data import health_strip, latest_alerts
-from orders.admin.calls import STUCK
 from orders.models import InboundCall, Order, Restaurant
 from orders.page_data import restaurant_ids_of
 from orders.phrases import ago, state_word
+from orders.status_maps import STUCK
 
 #: whoever manages more restaurants finds their waiting routes in the list of routes
 JUDGED = 20

@@ -10,6 +10,7 @@ from integrations import registry
 from integrations.contracts import Setting
 from orders.models import SourceAccount
 from orders.selectors import clear_caches
+from orders.try_out import register_with_sandbox
 
 
 def merge_settings(
@@ -34,11 +35,22 @@ def missing_settings(declared: Iterable[Setting], values: Mapping[str, str]) -> 
     return [one for one in declared if one.required and not values.get(one.name)]
 
 
+#: what the form of an account sets; intake, polls and status maps write the other columns meanwhile
+_TYPED = ("location", "name", "mode", "enabled", "settings", "told_by_source", "priority")
+
+
 @transaction.atomic
 def save_source_account(*, account: SourceAccount, values: Mapping[str, str]) -> SourceAccount:
-    """Save an account with its declared settings; every process sees it within two seconds."""
+    """Save an account with its declared settings; every process sees it within two seconds.
+
+    A sandbox account is made known to the sandbox as well.
+    """
     declared = registry.source_class(account.source).settings
     account.settings = merge_settings(declared, account.settings or {}, values)
-    account.save()
+    if account._state.adding:
+        account.save()
+    else:
+        account.save(update_fields=_TYPED)
     transaction.on_commit(clear_caches)
+    transaction.on_commit(lambda: register_with_sandbox([account]))
     return account

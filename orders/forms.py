@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 from zoneinfo import available_timezones
 
@@ -13,11 +13,11 @@ from django.utils.translation import gettext_lazy
 from unfold import widgets
 
 from integrations import registry
-from integrations.contracts import Setting, State
+from integrations.contracts import Setting
 from orders.accounts import merge_settings, missing_settings
 from orders.api_keys import SCOPES
 from orders.colours import PAPER_DARK, PAPER_LIGHT, readable
-from orders.models import ApiKey, Location, Restaurant, SourceAccount
+from orders.models import ApiKey, Location, Restaurant
 
 #: form fields of declared settings start with it, so that none collides with a model's field
 PREFIX = "set_"
@@ -101,51 +101,6 @@ def account_form(
     """``base`` with a field for each declared setting."""
     fields = {PREFIX + setting.name: setting_field(setting) for setting in declared}
     return type(base.__name__, (base,), {**fields, "declared": tuple(declared)})
-
-
-def told_choices() -> list[tuple[str, str]]:
-    """The states a source may tell the guest itself."""
-    return [(state.value, state.value.replace("_", " ")) for state in State]
-
-
-class SourceAccountForm(DeclaredSettingsForm):
-    """One connection to a source."""
-
-    told_by_source = forms.MultipleChoiceField(
-        choices=told_choices,
-        required=False,
-        label=gettext_lazy("The source tells the guest itself"),
-        help_text=gettext_lazy("We stay silent about these, so that nobody is told twice."),
-        widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget(),
-    )
-
-    class Meta:
-        model = SourceAccount
-        exclude: ClassVar[list[str]] = ["settings"]
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        location, restaurant = cleaned.get("location"), cleaned.get("restaurant")
-        owner = restaurant.pk if restaurant else self.instance.restaurant_id
-        if location is not None and owner and location.restaurant_id != owner:
-            self.add_error("location", _("This location belongs to another restaurant."))
-        return cleaned
-
-    def clean_status_map(self) -> Any:
-        """{"stream": {"NATIVE": our state or ""}}; raises ValidationError naming the place."""
-        value = self.cleaned_data["status_map"] or {}
-        if not isinstance(value, Mapping):
-            raise ValidationError(_('Write it as {"stream": {"THEIR_STATE": "our_state"}}.'))
-        for stream, states in value.items():
-            if not isinstance(states, Mapping):
-                raise ValidationError(_("“%(s)s” needs a list of states.") % {"s": stream})
-            for native, ours in states.items():
-                if ours not in ("", *State):
-                    words = {"native": native, "ours": ours, "known": ", ".join(State)}
-                    raise ValidationError(
-                        _("“%(native)s”: “%(ours)s” is no state of ours; known: %(known)s") % words
-                    )
-        return value
 
 
 class RestaurantForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -53,7 +53,7 @@ def masked_body(body: bytes) -> str:
     except PayloadMalformed:
         kind = "text" if _is_text(body) else "bytes that are no UTF-8 text"
         return f"{len(body)} bytes, {kind}, not JSON"
-    lines = []
+    lines: list[str] = []
     for line in _lines(value, "", is_hidden=False, depth=0):
         if len(lines) == MOST_LINES:
             lines.append("…")

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Length
 
 from integrations.contracts import State
 from orders.calls import replay_call
@@ -23,6 +24,7 @@ from orders.models import (
     StatusMapChange,
     UnknownWord,
 )
+from orders.news import CAUSE_CHARS
 from orders.selectors import clear_caches
 from orders.unknown_words import LOCATION, STATE
 
@@ -34,6 +36,8 @@ Word = tuple[str, str]
 STUCK = ("quarantined", "failed")
 #: calls read again at once: a page waits for them
 AT_ONCE = 200
+#: so much of a word is looked for in a cause
+_NAMED = 200
 _UNKNOWN_STATE, _UNKNOWN_LOCATION = "unknown state", "unknown location"
 
 
@@ -161,14 +165,18 @@ def calls_saying(
 
     An order that is over stays as it ended: nobody is served by a story told anew.
     """
-    calls = InboundCall.objects.filter(account_id=account_id)
+    calls = InboundCall.objects.filter(account_id=account_id).annotate(length=Length("cause"))
     wanted = Q(pk__in=[])
     if words:
         native = {word for _, word in words}
         said = Observation.objects.filter(
             account_id=account_id, native_state__in=native, order__is_open=True
         )
-        wanted |= Q(state__in=STUCK, cause__contains=_UNKNOWN_STATE)
+        # of a cause that was cut off nobody knows what else it named
+        named = Q(length__gte=CAUSE_CHARS)
+        for stream, word in words:
+            named |= Q(cause__contains=f"{stream} {word}"[:_NAMED])
+        wanted |= Q(state__in=STUCK, cause__contains=_UNKNOWN_STATE) & named
         wanted |= Q(pk__in=said.exclude(call=None).values("call")) | Q(state="parked")
     for name in locations:
         wanted |= Q(state__in=STUCK, cause__contains=f"{_UNKNOWN_LOCATION} '{name}'")

@@ -6,30 +6,22 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from consents.console import MineFilter, lines, manages_anything, tag
+from consents.console import Button, MineFilter, Panel, lines, manages_anything, tag
+from orders import status_maps
 from orders.admin.base import RestaurantPage, local
-from orders.calls import replay_call
-from orders.models import InboundCall, Observation, OrderEvent
-
-_WORDS = {
-    "received": (_("stored, not read yet"), "warn"),
-    "applied": (_("applied"), "good"),
-    "ignored": (_("nothing new"), "quiet"),
-    "waiting": (_("details are being fetched"), "quiet"),
-    "parked": (_("waits for its order"), "warn"),
-    "quarantined": (_("could not be read"), "bad"),
-    "failed": (_("our error"), "bad"),
-}
-STUCK = ("quarantined", "failed")
+from orders.admin.source_panels import words_panel
+from orders.admin.words import CALL_STATES, call_standing, said_again
+from orders.masked_calls import masked_body, masked_headers
+from orders.models import InboundCall, Observation, OrderEvent, SourceAccount, UnknownWord
+from orders.status_maps import STUCK
 
 
 class StandingFilter(admin.SimpleListFilter):
@@ -39,12 +31,12 @@ class StandingFilter(admin.SimpleListFilter):
     parameter_name = "standing"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("stuck", _("could not be read")), *((k, w) for k, (w, _t) in _WORDS.items())]
+        return [("stuck", _("could not be read")), *((k, w) for k, (w, _t) in CALL_STATES.items())]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() == "stuck":
             return queryset.filter(state__in=STUCK)
-        return queryset.filter(state=self.value()) if self.value() in _WORDS else queryset
+        return queryset.filter(state=self.value()) if self.value() in CALL_STATES else queryset
 
 
 @admin.register(InboundCall)
@@ -58,14 +50,14 @@ class InboundCallAdmin(RestaurantPage):
     search_fields = ("event_key", "cause")
     ordering = ("-received_at",)
     fields = (
-        ("who", "standing"),
-        "cause",
-        ("order_link", "event_key"),
+        ("account_link", "order_link"),
+        "event_key",
         ("received_at", "settled_at"),
         ("conflicting_bodies", "body_hash"),
     )
-    readonly_fields = ("who", "standing", "order_link")
+    readonly_fields = ("account_link", "order_link")
     actions = ("read_again",)
+    list_before_template = "admin/console/call_list_top.html"
 
     def heading(self, request: HttpRequest) -> Any:
         if request.GET.get("standing") == "stuck":
@@ -73,23 +65,72 @@ class InboundCallAdmin(RestaurantPage):
         return _("What did the sources send?")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[InboundCall]:
-        # the raw call holds people's data: it is for the parser, not for a page
+        # the raw call holds people's data: lists need none of it, and a page shows its shape only
         return super().get_queryset(request).defer("body", "headers", "account__settings")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        extra = dict(extra_context or {})
+        if request.GET.get("standing") == "stuck":
+            rows = UnknownWord.objects.filter(account__in=self._accounts(request))
+            if chosen := request.GET.get("account__id__exact", ""):
+                rows = rows.filter(account_id=int(chosen)) if chosen.isdecimal() else rows.none()
+            panel = words_panel(rows, request, names_accounts=True)
+            extra["unknown_words"] = panel.context if panel else None
+        return super().changelist_view(request, extra)
+
+    def _accounts(self, request: HttpRequest) -> QuerySet[Any]:
+        return self.visible_related(SourceAccount, request)
+
+    def panels(self, request: HttpRequest, obj: InboundCall) -> list[Panel]:
+        context = {
+            "call": obj,
+            "standing": call_standing(obj.state),
+            "cause": obj.cause,
+            "is_stuck": obj.state in STUCK,
+            "action": self.button_url("again"),
+            **_cure(obj),
+        }
+        found = [Panel("admin/console/call_top.html", context)]
+        if obj.state in STUCK and "unknown " in obj.cause:
+            rows = UnknownWord.objects.filter(account=obj.account_id)
+            if words := words_panel(rows, request, names_accounts=False):
+                found.append(words)
+        return found
+
+    def panels_below(self, request: HttpRequest, obj: InboundCall) -> list[Panel]:
+        body = bytes(obj.body)
+        context = {
+            "body": masked_body(body),
+            "headers": masked_headers(obj.headers),
+            "is_open": obj.state in STUCK,
+        }
+        return [Panel("admin/console/raw_call.html", context)]
+
+    # -- reading again -------------------------------------------------------------------------
+
+    def buttons(self) -> dict[str, Button]:
+        return {"again": self._again}
+
+    def _again(self, request: HttpRequest, obj: InboundCall) -> None:
+        self.read_again(request, InboundCall.objects.filter(pk=obj.pk))
 
     @admin.action(description=_("Read again"), permissions=["read_again"])
     def read_again(self, request: HttpRequest, rows: QuerySet[InboundCall]) -> None:
         """Parse and apply the chosen stuck calls once more."""
         # the page leaves the raw bytes out; reading needs them
         calls = InboundCall.objects.filter(pk__in=rows.values("pk"), state__in=STUCK)
-        ends = [replay_call(row=call, now=timezone.now()) for call in calls.order_by("received_at")]
-        if not ends:
+        done = status_maps.read_again(calls, now=timezone.now())
+        if not done.tried:
             messages.info(request, _now("None of these needs to be read again."))
             return
-        read = sum(end not in STUCK for end in ends)
-        messages.add_message(request, *said_again(read, len(ends)))
+        messages.add_message(request, *said_again(done))
 
     def has_read_again_permission(self, request: HttpRequest) -> bool:
         return manages_anything(request.user)
+
+    # -- columns -------------------------------------------------------------------------------
 
     @admin.display(description=_("Source"), ordering="account")
     def who(self, row: InboundCall) -> SafeString:
@@ -97,8 +138,12 @@ class InboundCallAdmin(RestaurantPage):
 
     @admin.display(description=_("Standing"), ordering="state")
     def standing(self, row: InboundCall) -> SafeString:
-        word, tone = _WORDS.get(row.state, (row.state, "warn"))
-        return tag(word, tone)
+        return call_standing(row.state)
+
+    @admin.display(description=_("Source"))
+    def account_link(self, row: InboundCall) -> SafeString:
+        url = reverse("admin:orders_sourceaccount_change", args=[row.account_id])
+        return format_html('<a href="{}">{}</a>', url, row.account.name)
 
     @admin.display(description=_("Order"))
     def order_link(self, row: InboundCall) -> SafeString | str:
@@ -197,10 +242,12 @@ class ObservationAdmin(RestaurantPage):
         return local(row.received_at, row.order.restaurant.timezone)
 
 
-def said_again(done: int, asked: int) -> tuple[int, str]:
-    """The message level and words after reading calls again."""
-    words = ngettext("%(n)d call read.", "%(n)d calls read.", done) % {"n": done}
-    if done == asked:
-        return messages.SUCCESS, words
-    still = _now("%(n)d still cannot be read; the cause stands beside each.") % {"n": asked - done}
-    return messages.WARNING, f"{words} {still}"
+def _cure(call: InboundCall) -> dict[str, Any]:
+    """Where the cause is mended, when it is not on this page."""
+    if "names no location" in call.cause:
+        url = reverse("admin:orders_sourceaccount_change", args=[call.account_id])
+        return {"cure": url, "cure_word": _now("Choose a kitchen for this source")}
+    if "unknown location" in call.cause:
+        url = reverse("admin:orders_location_changelist")
+        return {"cure": url, "cure_word": _now("See the kitchens")}
+    return {}

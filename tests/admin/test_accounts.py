@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from integrations.sandbox.server import SandboxServer
 from notifications.models import ProviderAccount
-from orders.models import SourceAccount
 from tests.admin.factories import SECRETS, World
 from tests.stage import PROVIDERS, Stage
 
@@ -158,65 +156,3 @@ def test_a_manager_cannot_test_another_restaurants_account(
 def test_buttons_answer_to_post_only(mine: World, manager: Client, sandbox: SandboxServer) -> None:
     url = reverse("admin:notifications_provideraccount_test", args=[mine.account.pk])
     assert manager.get(url).status_code == 405
-
-
-SOURCE = {"mode": "live", "enabled": "on", "status_map": "{}", "priority": "{}"}
-
-
-def test_a_source_keeps_its_secret_and_maps_a_state(mine: World, manager: Client) -> None:
-    data = {
-        **SOURCE,
-        "name": "Web shop",
-        "told_by_source": ["ready"],
-        "status_map": '{"kitchen": {"PLATED": "ready"}}',
-    }
-    assert manager.post(change_url(mine.source), data).status_code == 302
-    account = SourceAccount.objects.get(pk=mine.source.pk)
-    assert account.settings["secret"] == SECRETS[0]
-    assert account.told_by_source == ["ready"]
-    assert account.status_map == {"kitchen": {"PLATED": "ready"}}
-    assert account.status_map_version == 2
-
-
-def test_a_state_nobody_knows_is_refused(mine: World, manager: Client) -> None:
-    data = {**SOURCE, "name": "Web shop", "status_map": '{"kitchen": {"PLATED": "plated"}}'}
-    answer = manager.post(change_url(mine.source), data)
-    assert answer.status_code == 200
-    (problem,) = answer.context["adminform"].form.errors["status_map"]
-    assert "“plated” is no state of ours" in problem
-    assert SourceAccount.objects.get(pk=mine.source.pk).status_map == {}
-
-
-def test_a_source_is_added_after_choosing_its_system(mine: World, manager: Client) -> None:
-    add = reverse("admin:orders_sourceaccount_add")
-    assert "?vendor=square" in manager.get(add).content.decode()
-    data = {
-        **SOURCE,
-        "restaurant": mine.restaurant.pk,
-        "name": "Till",
-        "set_signature_key": "k" * 20,
-        "set_access_token": "a" * 20,
-        "set_reserved_means": "preparing",
-    }
-    assert manager.post(f"{add}?vendor=square", data).status_code == 302
-    account = SourceAccount.objects.get(name="Till")
-    assert account.source == "square"
-    assert account.settings["signature_key"] == "k" * 20
-
-
-@pytest.mark.parametrize(
-    ("vendor", "told"),
-    [
-        ("uber_eats", ["accepted", "cancelled", "received"]),
-        ("doordash", ["cancelled", "received"]),
-        ("grubhub", ["accepted", "cancelled", "received"]),
-        ("square", []),
-        ("otter", []),
-    ],
-)
-def test_a_marketplace_starts_with_what_it_tells_its_guests(
-    mine: World, manager: Client, vendor: str, told: list[str]
-) -> None:
-    add = reverse("admin:orders_sourceaccount_add")
-    form = manager.get(f"{add}?vendor={vendor}").context["adminform"].form
-    assert form["told_by_source"].value() == told
