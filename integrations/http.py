@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import ipaddress
 import os
 import re
 import socket
@@ -32,6 +31,8 @@ from yarl import URL
 
 from integrations.contracts import HttpRequest, HttpResponse
 from integrations.errors import ConfigurationError, OutcomeUnknown, TransientError
+from integrations.http_lines import Lines
+from integrations.public_addresses import is_public
 
 #: longest answer we keep; vendors' answers are a few kB, the rest is an accident or an attack
 MAX_BODY_BYTES = 1024 * 1024
@@ -42,7 +43,6 @@ DNS_CACHE_S = 60
 
 #: printable ASCII without blanks: a line break in a URL would be a second request
 _SENDABLE = re.compile(r"[!-~]+")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _T = TypeVar("_T")
 
 
@@ -65,20 +65,6 @@ _config = HttpConfig()
 
 class AddressRefused(OSError):
     """A name or literal a person typed leads into a private network."""
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is on the public internet, also when it hides in an IPv6 one."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if inner is None and ip in _NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-        if ip.is_site_local:
-            return False
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
 class PinnedResolver(AbstractResolver):
@@ -161,6 +147,28 @@ class Http:
             body=body,
             duration_ms=round((time.perf_counter() - started) * 1000),
         )
+
+    async def open_lines(self, request: HttpRequest, *, provider: str, idle_s: float) -> Lines:
+        """An answer without an end, read line by line; raises like ``send``.
+
+        ``idle_s`` without a byte end it. Close what you get.
+        """
+        url = _parse_url(request.url, provider)
+        session = self._session(request, url, provider)
+        connect_s = self._config.connect_timeout_s
+        try:
+            answer = await session.request(
+                request.method,
+                url,
+                data=request.body or None,
+                headers=request.headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(connect=connect_s, sock_read=idle_s),
+            )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._classify(error, provider) from error
+        self.counts[provider, f"{answer.status // 100}xx"] += 1
+        return Lines(answer, provider)
 
     async def close(self) -> None:
         """Close all connections; the next ``send`` opens new ones."""

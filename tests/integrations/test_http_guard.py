@@ -10,7 +10,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from integrations.contracts import HttpRequest
 from integrations.errors import ConfigurationError
-from integrations.http import HttpConfig, PinnedResolver, is_public
+from integrations.http import HttpConfig, PinnedResolver
+from integrations.public_addresses import is_public
 from tests.integrations.loopback import IMPATIENT, Names, Server, opened, say_ok, serving
 
 PRIVATE = [
