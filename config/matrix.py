@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from integrations import registry
+from integrations.contracts import Capabilities
 
 
 def provider_table() -> str:
@@ -16,7 +17,7 @@ def provider_table() -> str:
         can = cls.capabilities
         rate = f"{can.rate_per_s:g}" if can.rate_per_s else "-"
         rows.append(
-            f"| {cls.title or cls.key} | {cls.channel} | {_mark(can.receipts)} | "
+            f"| {cls.title or cls.key} | {cls.channel} | {_receipts(can)} | "
             f"{_mark(can.replies)} | {_mark(can.look_up or can.idempotency_key)} | {rate} |"
         )
     return "\n".join(rows)
@@ -41,6 +42,10 @@ def fill(readme: str) -> str:
         f"{head}<!-- providers:{comment}-->\n{provider_table()}\n<!-- end -->"
         f"{before}Sources: {source_list()}. Anything else{after}"
     )
+
+
+def _receipts(can: Capabilities) -> str:
+    return "by stream" if can.stream else _mark(can.receipts)
 
 
 def _mark(value: bool) -> str:

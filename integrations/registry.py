@@ -10,6 +10,7 @@ from typing import cast
 from integrations.contracts import Provider, Setup, Source
 
 PROVIDERS: Mapping[str, str] = {
+    "airship": "integrations.providers.airship.Airship",
     "console": "integrations.providers.console.Console",
     "fcm": "integrations.providers.fcm.Fcm",
     "google_chat": "integrations.providers.google_chat.GoogleChat",

@@ -20,6 +20,7 @@ from integrations.contracts.messages import (
     ReceiptKind,
     Reply,
     StopList,
+    StreamEvent,
 )
 from integrations.contracts.provider import Provider
 from integrations.contracts.settings import Capabilities, Channel, Setting
@@ -63,6 +64,7 @@ __all__ = [
     "Source",
     "State",
     "StopList",
+    "StreamEvent",
     "basic_auth",
     "ordering_key",
 ]

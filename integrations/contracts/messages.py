@@ -143,3 +143,14 @@ class StopList:
 
     receipts: tuple[Receipt, ...] = ()
     next_page: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """One event of a stream the vendor lets us read: what it says, and where to go on after it."""
+
+    #: what ``Provider.stream_request`` needs to go on behind this event; "" = it moves nothing
+    offset: str = ""
+    receipts: tuple[Receipt, ...] = ()
+    #: an address nobody is at any more, in every form it may be stored in
+    gone: tuple[str, ...] = ()

@@ -7,7 +7,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from integrations.contracts.calls import HttpRequest, HttpResponse, InboundCall, Reply200
-from integrations.contracts.messages import Accepted, Choice, Message, Receipt, Reply, StopList
+from integrations.contracts.messages import (
+    Accepted,
+    Choice,
+    Message,
+    Receipt,
+    Reply,
+    StopList,
+    StreamEvent,
+)
 from integrations.contracts.settings import Capabilities, Channel, Setting
 from integrations.errors import (
     ConfigurationError,
@@ -129,6 +137,18 @@ class Provider:
         """Read a page; raises the errors of errors.py. Pure."""
         self.raise_for_status(response)
         return StopList()
+
+    def stream_request(self, offset: str = "", cookie: str = "") -> HttpRequest | None:
+        """The request that opens the vendor's stream of events behind ``offset``; None = no such.
+
+        An empty offset begins with what happens from now on. ``cookie`` is what the vendor wants
+        to see again after it answered 307. Raises ConfigurationError. Pure.
+        """
+        return None
+
+    def stream_event(self, line: bytes) -> StreamEvent:
+        """Read one line of the stream; raises PayloadMalformed. Pure."""
+        return StreamEvent()
 
     def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:
         """The classes every HTTP vendor shares; call it after the vendor's own codes."""

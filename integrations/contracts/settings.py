@@ -48,6 +48,8 @@ class Capabilities:
     """What a provider can do; planning, dispatch and the docs read it."""
 
     receipts: bool = False
+    #: the vendor calls nobody: receipts are read from a stream (``Provider.stream_request``)
+    stream: bool = False
     replies: bool = False
     #: the vendor drops a second request with the same key
     idempotency_key: bool = False

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from integrations.sandbox.callbacks import CallAnswer, Callbacks, VendorCall
+from integrations.sandbox.changing import changing
 from integrations.sandbox.faults import Fault
 from integrations.sandbox.state import SandboxAccount, SandboxState
 from integrations.sandbox.vendors.base import (
-    Handler,
     SandboxVendor,
     Trial,
     json_reply,
@@ -23,8 +23,6 @@ from integrations.sandbox.vendors.base import (
 
 #: most copies of one event posted at once
 MOST_COPIES = 100
-
-Action = Callable[[web.Request, dict[str, Any]], Awaitable[Any]]
 
 
 class Control:
@@ -258,36 +256,6 @@ class Control:
         if not call.url:
             raise ValueError("this account has no webhook_url and deliver_to")
         return await self.callbacks.now(call)
-
-
-def changing(action: Action) -> Handler:
-    """A handler that reads a JSON object and answers JSON; ValueError becomes 400.
-
-    A page of another site could post here through a visitor's browser; it cannot send JSON
-    without asking first, and it says who it is.
-    """
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-            return json_reply({"error": "cross-site request"}, status=403)
-        try:
-            return json_reply(await action(request, await _json_object(request)))
-        except ValueError as error:
-            return json_reply({"error": str(error)}, status=400)
-
-    return handle
-
-
-async def _json_object(request: web.Request) -> dict[str, Any]:
-    body = await request.read()
-    if not body:
-        return {}
-    if request.content_type != "application/json":
-        raise ValueError("send application/json")
-    value = json.loads(body)
-    if not isinstance(value, dict):
-        raise ValueError("send a JSON object")
-    return value
 
 
 def _event_name(call: VendorCall) -> str:

@@ -164,6 +164,11 @@ class SandboxServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        # answers without an end whose reader has gone belong to no connection any more
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
 
 async def open_runner(app: web.Application, host: str, port: int) -> web.AppRunner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from integrations.sandbox.vendors.airship import Airship
 from integrations.sandbox.vendors.base import SandboxVendor
 from integrations.sandbox.vendors.cloudevents import CloudEvents
 from integrations.sandbox.vendors.clover import Clover
@@ -61,4 +62,5 @@ VENDORS: tuple[type[SandboxVendor], ...] = (
     Toast,
     Fcm,
     Clover,
+    Airship,
 )
