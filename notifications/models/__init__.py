@@ -1,6 +1,6 @@
 """What we say and whether it arrived: accounts, routes, templates, the outbox and its receipts."""
 
-from notifications.models.account import ProviderAccount
+from notifications.models.account import ProviderAccount, StreamPosition
 from notifications.models.delivery import (
     Attempt,
     Delivery,
@@ -24,4 +24,5 @@ __all__ = [
     "ProviderAccount",
     "Receipt",
     "Route",
+    "StreamPosition",
 ]

@@ -52,3 +52,17 @@ class ProviderAccount(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class StreamPosition(models.Model):
+    """How far an account's stream of events was read: losing it loses what is behind it."""
+
+    account = models.OneToOneField(
+        ProviderAccount, on_delete=models.CASCADE, related_name="stream_position"
+    )
+    #: the vendor's own words for the place
+    offset = models.CharField(max_length=60)
+    updated_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.offset
