@@ -79,7 +79,10 @@ def compute_change(
         is_held=any(d.held and d.milestone == new.state for d in drafts),
     )
     watch = replace(watch, next_watch_at=_soon(watch.next_watch_at, now))
-    drafts = _unrecorded([*drafts, *watch.drafts], history.recorded)
+    # very late news can show that an order was never away; its story goes on where it was
+    told = max((epoch for _, _, epoch in history.recorded), default=0)
+    watched = [replace(draft, epoch=max(draft.epoch, told)) for draft in watch.drafts]
+    drafts = _unrecorded([*drafts, *watched], history.recorded)
     if is_mute:
         drafts = [replace(draft, is_stale=True) for draft in drafts]
     return Change(new=new, old=old, placed_at=placed_at, watch=watch, drafts=drafts)

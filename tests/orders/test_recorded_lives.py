@@ -29,6 +29,7 @@ from tests.orders.lives import (
     priorities,
     recorded_lives,
 )
+from tests.orders.said import say
 from tests.orders.senders import SOURCES
 
 #: who sells or cooks, and who sells or carries
@@ -133,3 +134,18 @@ def with_its_own_clock(life: Life) -> Life:
     """What of ``life`` tells when it happened."""
     timed = (step for step in life.steps if all(o.occurred_at is not None for o in step.said))
     return replace(life, steps=tuple(timed))
+
+
+def test_late_news_that_takes_a_reopening_back_does_not_take_the_story_back() -> None:
+    """One of two bowls seemed the whole order: called off, back again. The other was there."""
+    only = [
+        say("1", "cancelled", part="a", seq=5),
+        say("2", "preparing", part="a", seq=6),
+        say("3", "accepted", part="b", seq=4, arrives=180),
+    ]
+    lived = live_through([Step((one,)) for one in only], {"pos": {}})
+    assert lived.order.epoch == 0
+    told = [(d.milestone, d.epoch) for d in lived.story]
+    assert told[:2] == [("cancelled", 0), ("preparing", 1)]
+    assert ("stalled:preparing", 1) in told
+    check_story(lived)
