@@ -25,6 +25,8 @@ from integrations.sources.square_event import CREATED, read_event
 from integrations.sources.square_order import read_order
 from integrations.sources.square_states import Reading
 
+#: an answer of more than 1 MiB is cut
+_PAGE = 50
 EVENTS = {
     CREATED: "order_created",
     "order.updated": "order_updated",
@@ -123,6 +125,7 @@ class Square(Source):
             f"{self.base_url}/v2/orders/search",
             json_body={
                 "location_ids": [location for location in locations if location],
+                "limit": _PAGE,
                 "query": {
                     "filter": {"date_time_filter": {"updated_at": window}},
                     "sort": {"sort_field": "UPDATED_AT", "sort_order": "ASC"},

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from integrations import payloads
 from integrations.contracts import (
@@ -42,7 +42,8 @@ GUEST_STATES: Mapping[str, str | None] = {
 TYPES = frozenset({"pickup", "delivery", "dine_in", "curbside"})
 #: as far ahead of ``since`` as anybody looks back
 _WINDOW = timedelta(days=4)
-_PAGE = 100
+#: orders can be long, and an answer of more than 1 MiB is cut
+_PAGE = 20
 #: it goes into a header
 _GUID = re.compile(r"[0-9A-Za-z-]{1,60}")
 _SEPARATORS = re.compile(r"[\s,;]+")
@@ -140,11 +141,12 @@ class Toast(Source):
         if at is None:
             raise PayloadMalformed("details.lastUpdated: missing")
         state, known = payloads.look_up(native, GUEST_STATES, self.status_map.get(GUEST_STREAM))
+        key = tied(at, sent_at)
         observation = Observation(
-            event_key=payloads.key_within(f"guest:{order_id}:{tied(at, None)}:{native}", 370),
+            event_key=payloads.key_within(f"guest:{order_id}:{key}:{native}", 370),
             track="kitchen",
             scope="order",
-            ordering_key=tied(at, sent_at),
+            ordering_key=key,
             native_state=native,
             state=state,
             occurred_at=at,
@@ -199,6 +201,16 @@ class Toast(Source):
             raise PayloadMalformed("the body: expected a list of orders")
         reading = self._reading(self.account.get("restaurant_guid", "").strip())
         return [read_order(order, reading) for order in payloads.objects(found)]
+
+    def poll_next(self, request: HttpRequest, response: HttpResponse) -> HttpRequest | None:
+        """The page after a full one; Toast says nothing of how many there are."""
+        found = payloads.load_json(response.body)
+        if not isinstance(found, list) or len(found) < _PAGE:
+            return None
+        parts = urlsplit(request.url)
+        query = dict(parse_qsl(parts.query))
+        query["page"] = str(int(query.get("page", "1")) + 1)
+        return replace(request, url=urlunsplit(parts._replace(query=urlencode(query))))
 
     def _headers(self, restaurant: str) -> dict[str, str]:
         return {

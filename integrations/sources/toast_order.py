@@ -8,15 +8,15 @@ breaks ties, because the two can be days apart.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from integrations import payloads
-from integrations.contracts import Customer, Observation, OrderUpdate, State, ordering_key
+from integrations.contracts import Observation, OrderUpdate, State, ordering_key
 from integrations.errors import PayloadMalformed
+from integrations.sources.toast_check import checks, guest, is_food, is_voided, line, selections
 
 ORDER_STREAM = "order.approvalStatus"
 PART_STREAM = "selection.fulfillmentStatus"
@@ -49,8 +49,6 @@ LEG_STATES: Mapping[str, str | None] = {
 #: nobody has taken the order on yet, so its selections are not accepted either
 WAITING = frozenset({"NEEDS_APPROVAL", "FUTURE"})
 LEG = "delivery"
-_NOT_DIGITS = re.compile(r"\D", re.ASCII)
-_MOST_MODIFIERS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +75,8 @@ def needs_contact(order: Mapping[str, Any]) -> bool:
     delivery = payloads.text(payloads.inner(order, "deliveryInfo").get("deliveryState"))
     is_moving = LEG_STATES.get(delivery) is not None
     return not is_moving and all(
-        selection.get("fulfillmentStatus") != "READY" for selection, _ in _selections(order)
+        selection.get("fulfillmentStatus") != "READY" for selection, _ in selections(order)
     )
-
-
-def is_voided(order: Mapping[str, Any]) -> bool:
-    """The order itself, or every check that was not merged away."""
-    if order.get("voided") is True:
-        return True
-    checks = [check for check in _checks(order) if check.get("deleted") is not True]
-    return bool(checks) and all(check.get("voided") is True for check in checks)
 
 
 class _OrderReader:
@@ -103,10 +93,12 @@ class _OrderReader:
             raise PayloadMalformed("order.modifiedDate: missing")
         self.modified = modified
         self.sent_at = sent_at
-        self.parts: dict[str, tuple[dict[str, Any], bool]] = {}
-        for selection, is_void in _selections(order):
+        self.ordering = tied(modified, sent_at)
+        self.lines: dict[str, tuple[dict[str, Any], bool]] = {}
+        for selection, is_void in selections(order):
             if ref := payloads.text(selection.get("guid")):
-                self.parts.setdefault(ref, (selection, is_void))
+                self.lines.setdefault(ref, (selection, is_void))
+        self.parts = {ref: entry for ref, entry in self.lines.items() if is_food(entry[0])}
         self.unknown: list[str] = []
 
     def update(self) -> OrderUpdate:
@@ -122,22 +114,26 @@ class _OrderReader:
             observations=tuple(observations),
             display=self._display(),
             aliases=(("external_id", reference),) if reference else (),
-            customer=_customer(self.order),
+            customer=guest(self.order),
             location_id=self.reading.location_id,
             unknown_states=tuple(dict.fromkeys(self.unknown)),
         )
 
     def _observe(self, scope: str, ref: str, *, track: str, **values: Any) -> Observation:
-        """An observation known by order, change and what it says, however it reached us."""
+        """An observation known by order, change and what it says.
+
+        What was fetched lacks the envelope and is a statement of its own: which of the two came
+        first must not decide how they are ordered.
+        """
         said = [track, values.get("native_state"), values.get("data"), values.get("snapshot_parts")]
         digest = payloads.sha256(json.dumps(said, sort_keys=True).encode())[:16]
-        key = f"order:{self.order_id}:{ordering_key(self.modified)}:{digest}"
+        key = f"order:{self.order_id}:{self.ordering}:{digest}"
         return Observation(
             event_key=payloads.scoped_key(key, scope, ref or track),
             track=track,
             scope=scope,
             ref=ref,
-            ordering_key=tied(self.modified, self.sent_at),
+            ordering_key=self.ordering,
             kind="snapshot",
             occurred_at=self.sent_at or self.modified,
             occurred_at_basis="sent" if self.sent_at else "resource_modified",
@@ -218,7 +214,7 @@ class _OrderReader:
             track="kitchen",
             native_state=native,
             state=state,
-            data={"kind": "item", **_line(selection)},
+            data={"kind": "item", **line(selection)},
         )
 
     def _leg(self) -> Observation | None:
@@ -231,14 +227,14 @@ class _OrderReader:
         return self._observe("leg", LEG, track="courier", native_state=native, state=state)
 
     def _display(self) -> str:
-        numbers = [self.order, *_checks(self.order)]
+        numbers = [self.order, *checks(self.order)]
         found = (payloads.text(entry.get("displayNumber"), 40) for entry in numbers)
         return next(filter(None, found), self.order_id[-4:])
 
     def _items(self) -> list[dict[str, Any]]:
         return [
-            {"id": ref, **_line(selection)}
-            for ref, (selection, is_void) in self.parts.items()
+            {"id": ref, **line(selection)}
+            for ref, (selection, is_void) in self.lines.items()
             if not is_void
         ]
 
@@ -255,71 +251,3 @@ def tied(modified: datetime, sent_at: datetime | None) -> str:
     """The ordering key: the change, then the envelope where there is one."""
     key = ordering_key(modified)
     return f"{key}.{ordering_key(sent_at)}" if sent_at else key
-
-
-def _checks(order: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return payloads.objects(order.get("checks"))
-
-
-def _selections(order: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], bool]]:
-    """(selection, voided) of every check that is still one; checks only split the bill.
-
-    An order voided as a whole keeps its lines: it was called off, not edited.
-    """
-    is_whole = is_voided(order)
-    for check in _checks(order):
-        if check.get("deleted") is True:
-            continue
-        for selection in payloads.objects(check.get("selections")):
-            is_void = selection.get("voided") is True
-            yield selection, is_void or (check.get("voided") is True and not is_whole)
-
-
-def _line(selection: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "label": payloads.text(selection.get("displayName")) or "Item",
-        "quantity": payloads.number(selection.get("quantity")),
-        "modifiers": _modifiers(selection),
-    }
-
-
-def _modifiers(selection: Mapping[str, Any]) -> list[str]:
-    """Names of the modifiers and of theirs; a loop, because they nest without a limit."""
-    words: list[str] = []
-    waiting = payloads.objects(selection.get("modifiers"))[::-1]
-    while waiting and len(words) < _MOST_MODIFIERS:
-        modifier = waiting.pop()
-        if modifier.get("voided") is True:
-            continue
-        if name := payloads.text(modifier.get("displayName")):
-            words.append(name)
-        waiting += payloads.objects(modifier.get("modifiers"))[::-1]
-    return words
-
-
-def _customer(order: Mapping[str, Any]) -> Customer | None:
-    """The first guest of a check who can be reached, else the first who has a name."""
-    named: Customer | None = None
-    for check in _checks(order):
-        guest = payloads.inner(check, "customer")
-        words = [payloads.text(guest.get(name), 80) for name in ("firstName", "lastName")]
-        name = " ".join(word for word in words if word)
-        phone, email = _phone(guest), payloads.text(guest.get("email"), 254)
-        external_id = payloads.text(guest.get("guid"))
-        if phone or email:
-            return Customer(name, phone, email, "direct", external_id=external_id)
-        if name and named is None:
-            named = Customer(name, contact_kind="none", external_id=external_id)
-    return named
-
-
-def _phone(guest: Mapping[str, Any]) -> str:
-    """E.164 where the country code is known, else as it was typed."""
-    written = payloads.text(guest.get("phone"), 40)
-    code = _NOT_DIGITS.sub("", payloads.text(guest.get("phoneCountryCode"), 8))
-    digits = _NOT_DIGITS.sub("", written)
-    if not (code and digits) or written.startswith("+"):
-        return written
-    if code == "1" and len(digits) == 11 and digits.startswith("1"):
-        return f"+{digits}"
-    return f"+{code}{digits.lstrip('0')}"

@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+import urllib.request
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from integrations.sandbox.server import SandboxServer
-from orders.models import Order, ParkedUpdate
+from orders import follow_ups, polling
+from orders.models import Order, ParkedUpdate, SourceAccount
+from orders.selectors import webhook_url
+from tests.factories import make_location, make_restaurant, make_source_account
 from tests.integrations.sources.payload_files import body_of
 from tests.orders.posting import post_square
+from tests.orders.senders import post
 from tests.orders.test_follow_ups import Square
 
 pytestmark = pytest.mark.django_db
 SECOND_BOWL = "k2QeM7sTq1aZb9Yx0000Aa"
+
+
+class Vendor:
+    """One vendor's stand-in, told what it has."""
+
+    def __init__(self, server: SandboxServer, key: str) -> None:
+        self.server, self.key = server, key
+
+    def tell(self, path: str, body: Any, method: str = "POST") -> None:
+        request = urllib.request.Request(
+            f"{self.server.url}/_sandbox/{path}",
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+            method=method,
+        )
+        urllib.request.urlopen(request, timeout=5).close()
+
+    def register(self, account: SourceAccount) -> None:
+        registered = {
+            "vendor": self.key,
+            "settings": account.settings,
+            "webhook_url": webhook_url(account),
+            "deliver_to": "http://127.0.0.1:9/",
+        }
+        self.tell("accounts", registered)
+
+    def plant(self, kind: str, name: str, body: Any) -> None:
+        self.tell(f"{self.key}/{kind}/{name}", body, "PUT")
+
+
+# --- Square -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -66,3 +103,80 @@ def test_an_unknown_square_order_waits_for_its_fetch(square: Square) -> None:
     assert [e.milestone for e in order.events.all()] == ["ready"]
     assert square.states() == ["applied"]
     assert not ParkedUpdate.objects.exists()
+
+
+# --- Toast ------------------------------------------------------------------------------------
+
+RESTAURANT_GUID = "0cd990c9-fd74-461d-8468-de2a0919ccbb"
+
+
+class Toast:
+    """A Toast account whose vendor is the sandbox, and the one order it has."""
+
+    def __init__(self, server: SandboxServer, **settings: str) -> None:
+        self.vendor = Vendor(server, "toast")
+        kitchen = make_location(make_restaurant(), external_ids=[RESTAURANT_GUID])
+        chosen = {"secret": "toast-key", "access_token": "toast-token", **settings}
+        self.account = make_source_account(
+            kitchen.restaurant, source="toast", settings=chosen, location=kitchen
+        )
+        self.vendor.register(self.account)
+        self.events = 0
+
+    def order(self, name: str = "2_sent_to_kitchen", **changes: Any) -> dict[str, Any]:
+        """The order of a sample as if it had changed now, its guest included."""
+        found: dict[str, Any] = body_of("toast", f"order_updated_{name}")["details"]["order"]
+        now = datetime.now(UTC)
+        found |= {"modifiedDate": now.isoformat(), "createdDate": now.isoformat()}
+        found["estimatedFulfillmentDate"] = (now + timedelta(minutes=20)).isoformat()
+        return found | changes
+
+    def post(self, order: dict[str, Any]) -> None:
+        """A webhook about ``order``, which leaves people out."""
+        self.events += 1
+        event = body_of("toast", "order_updated_2_sent_to_kitchen")
+        event |= {"guid": f"event-{self.events}", "timestamp": datetime.now(UTC).isoformat()}
+        event["details"]["order"] = order
+        assert post(self.account, json.dumps(event).encode()).status_code == 200
+
+    def plant(self, order: dict[str, Any]) -> None:
+        """The order as the API has it: with the guest."""
+        guest = body_of("toast", "get_order_customer_excerpt")["checks"][0]["customer"]
+        checks = [{**check, "customer": guest} for check in order["checks"]]
+        self.vendor.plant("orders", str(order["guid"]), {**order, "checks": checks})
+
+
+@pytest.fixture
+def toast(db: None, sandbox: SandboxServer) -> Toast:
+    return Toast(sandbox, restaurant_guid=RESTAURANT_GUID)
+
+
+def test_a_toast_order_gets_its_guest_from_the_fetch(toast: Toast) -> None:
+    order = toast.order()
+    toast.plant(order)
+    toast.post(order)
+    made = Order.objects.get()
+    assert (made.state, made.subject) == ("preparing", None)
+    assert follow_ups.fetch_due(now=datetime.now(UTC) + timedelta(seconds=1)) == 1
+    made.refresh_from_db()
+    assert made.contact_kind == "direct"
+    assert made.subject is not None
+    # nobody else is told twice: the fetch says what the webhook said
+    assert [e.milestone for e in made.events.all()] == ["preparing"]
+
+
+def test_a_lost_toast_webhook_is_caught_up(toast: Toast) -> None:
+    order = toast.order()
+    toast.post(order)
+    ready = toast.order("5_all_ready", createdDate=order["createdDate"])
+    toast.plant(ready)
+    events = list(Order.objects.get().events.values())
+    assert polling.poll_sources(now=datetime.now(UTC) + timedelta(seconds=5)) == 1
+    made = Order.objects.get()
+    assert made.state == "ready"
+    assert [e["milestone"] for e in events] == ["preparing"]
+    assert {e.milestone for e in made.events.all()} == {"preparing", "ready"}
+    # and the webhook, when it comes after all, says nothing new
+    told = list(made.events.values())
+    toast.post(ready)
+    assert list(made.events.values()) == told

@@ -91,6 +91,7 @@ class Square(SandboxVendor):
             states = filters.get("state_filter", {}).get("states")
             is_ascending = wanted.get("query", {}).get("sort", {}).get("sort_order") == "ASC"
             limit = min(int(wanted.get("limit", SEARCH_LIMIT)), SEARCH_LIMIT)
+            first = int(wanted.get("cursor") or 0)
         except (ValueError, AttributeError):
             return _error(400, "INVALID_REQUEST_ERROR", "BAD_REQUEST", "The body is not valid.")
         if not locations:
@@ -107,7 +108,9 @@ class Square(SandboxVendor):
             and (not states or order.get("state") in states)
         ]
         found.sort(key=lambda order: order.get("updated_at", ""), reverse=not is_ascending)
-        return json_reply({"orders": found[:limit]} if found else {})
+        answer = {"orders": found[first : first + limit]} if found[first:] else {}
+        more = {"cursor": str(first + limit)} if found[first + limit :] else {}
+        return json_reply({**answer, **more})
 
     def _read(self, request: web.Request, kind: str, name: str) -> web.StreamResponse:
         if not self._is_authorized(request):

@@ -86,6 +86,7 @@ class Toast(SandboxVendor):
             start = datetime.fromisoformat(request.query["startDate"])
             end = datetime.fromisoformat(request.query["endDate"])
             limit = min(int(request.query.get("pageSize", MOST_PER_PAGE)), MOST_PER_PAGE)
+            first = (int(request.query.get("page", "1")) - 1) * limit
         except (KeyError, ValueError):
             return _error(
                 400, "startDate and endDate are times such as 2026-03-14T18:00:00.000+0000"
@@ -98,7 +99,7 @@ class Toast(SandboxVendor):
             <= datetime.fromisoformat(order.get("modifiedDate", "0001-01-01T00:00Z"))
             < end
         ]
-        return json_reply(found[:limit])
+        return json_reply(found[first : first + limit])
 
     def _refused(self, request: web.Request) -> web.Response | None:
         login = request.headers.get("Authorization", "")

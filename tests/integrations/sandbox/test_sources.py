@@ -84,7 +84,9 @@ def test_our_square_source_follows_an_emitted_event(client: Client, receiver: Re
     source.verify(call)
     with pytest.raises(SignatureInvalid):
         Square({**SQUARE, "signature_key": "other"}).verify(call)
-    (follow_up,) = source.parse(call)
+    told, follow_up = source.parse(call)
+    assert isinstance(told, OrderUpdate)
+    assert [o.state for o in told.observations] == ["ready"]
     assert isinstance(follow_up, FollowUp)
     now = datetime.now(UTC)
     (update,) = source.parse_resource(follow_up, client.send(follow_up.request), now)
@@ -111,7 +113,7 @@ def test_our_uber_source_reads_both_products(client: Client, receiver: Receiver)
     client.control("POST", "emit", {"vendor": "uber_eats", "order_id": "ub-1"})
     notice = receiver.next().as_call()
     UberEats({"client_secret": "uber-secret"}).verify(notice)
-    (follow_up,) = source.parse(notice)
+    *_, follow_up = source.parse(notice)
     assert isinstance(follow_up, FollowUp)
     assert client.send(follow_up.request).json_object() == order
     assert client.get("/uber_eats/v2/eats/order/ub-1", **_bearer("no")).status == 401

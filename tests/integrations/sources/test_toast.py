@@ -184,6 +184,15 @@ def test_the_published_sample() -> None:
     assert "times" not in kitchen.data
 
 
+def test_a_modifier_may_come_more_than_once() -> None:
+    checks = cooked("SENT")
+    checks[0]["selections"][0]["modifiers"] = [
+        {"displayName": "Egg", "quantity": 2, "modifiers": [{"displayName": "Soft", "quantity": 1}]}
+    ]
+    (line,) = read(event(checks=checks)).observations[0].data["items"]
+    assert line["modifiers"] == ["2 x Egg", "Soft"]
+
+
 def test_the_whole_story_in_any_order() -> None:
     told = [name for name in SAMPLES if name != "7_voided"]
     forwards = shown(*map(sample, told))
@@ -517,7 +526,7 @@ def test_polling_asks_for_what_changed() -> None:
     assert request.url == (
         "https://ws-api.toasttab.com/orders/v2/ordersBulk"
         "?startDate=2026-03-14T18%3A00%3A00.000%2B0000"
-        "&endDate=2026-03-18T18%3A00%3A00.000%2B0000&pageSize=100"
+        "&endDate=2026-03-18T18%3A00%3A00.000%2B0000&pageSize=20"
     )
     assert request.headers["Toast-Restaurant-External-ID"] == RESTAURANT
 
@@ -527,11 +536,56 @@ def test_a_poll_repeats_what_a_webhook_said() -> None:
     body = sample("3_first_bowl_ready")
     (polled,) = toast.parse_poll(answered([body["details"]["order"]]), NOW)
     assert polled.location_id == RESTAURANT
-    assert [o.event_key for o in polled.observations] == [
-        o.event_key for o in read(body).observations
-    ]
+    webhook = read(body).observations
+    told, again = project(webhook), project([*webhook, *polled.observations])
+    assert (again.state, again.items, again.est_ready_at) == (
+        told.state,
+        told.items,
+        told.est_ready_at,
+    )
+    assert [(p.ref, p.state) for p in again.parts] == [(p.ref, p.state) for p in told.parts]
+    assert toast.parse_poll(answered([body["details"]["order"]]), NOW) == [polled]
     with pytest.raises(PayloadMalformed, match="list of orders"):
         toast.parse_poll(answered({"status": 401}), NOW)
+
+
+def test_of_one_change_the_newest_envelope_wins_whatever_was_fetched_first() -> None:
+    """A fetched order has no envelope: it must not take the place of a webhook that has one."""
+    first, second = event(checks=cooked("SENT")), event(checks=cooked("READY"))
+    second["timestamp"] = "2026-03-14T18:05:30.000Z"
+    toast = source(restaurant_guid=RESTAURANT)
+    (fetched,) = toast.parse_poll(answered([second["details"]["order"]]), NOW)
+    said = [*read(first).observations, *fetched.observations, *read(second).observations]
+    kept = {one.event_key: one for one in said[::-1]}
+    assert project(kept.values()).state == project(said).state == "ready"
+
+
+def test_a_full_page_is_followed_by_the_next() -> None:
+    toast = source(access_token="token", restaurant_guid=RESTAURANT)
+    first = toast.poll(datetime(2026, 3, 14, 18, tzinfo=UTC))
+    assert first is not None
+    full = answered([{}] * 20)
+    second = toast.poll_next(first, full)
+    assert second is not None
+    assert second.url == f"{first.url}&page=2"
+    assert second.headers == first.headers
+    third = toast.poll_next(second, full)
+    assert third is not None
+    assert third.url == f"{first.url}&page=3"
+    assert toast.poll_next(first, answered([{}] * 19)) is None
+    assert toast.poll_next(first, answered({"status": 401})) is None
+
+
+@pytest.mark.parametrize(
+    "kind", ["TOAST_CARD_SELL", "TOAST_CARD_RELOAD", "HOUSE_ACCOUNT_PAY_BALANCE"]
+)
+def test_a_gift_card_is_bought_and_never_cooked(kind: str) -> None:
+    checks = cooked("READY", "NEW")
+    checks[0]["selections"][1]["selectionType"] = kind
+    update = read(event(checks=checks))
+    assert list(parts_of(update)) == ["s0"]
+    assert [line["id"] for line in update.observations[0].data["items"]] == ["s0", "s1"]
+    assert shown(event(checks=checks)).state == "ready"
 
 
 # --- authenticity ------------------------------------------------------------------------------
