@@ -56,7 +56,8 @@ SELECT d.id, d.channel, d.step, d.tries, d.address_id, d.expires_at, d.overtaken
        n.subject_id, n.merged_events,
        e.data, e.part_ref, coalesce(e.held, ''),
        o.id, o.public_id, o.display, o.state, o.flags, o.fulfillment, o.is_scheduled,
-       o.promised_at, o.est_ready_at, o.est_delivery_at, o.told_at, o.detail, o.location_id,
+       o.promised_at, o.est_ready_at, o.est_delivery_at,
+       coalesce((o.watch->>'estimate_at')::timestamptz, o.told_at), o.detail, o.location_id,
        a.value, a.masked, a.address_hash, s.name, s.locale,
        d.lane, coalesce(a.channel, ''), a.window_until
 FROM notifications_delivery d
@@ -112,7 +113,7 @@ class Row:
     promised_at: datetime | None
     est_ready_at: datetime | None
     est_delivery_at: datetime | None
-    told_at: datetime | None
+    expected_at: datetime | None
     detail: dict[str, Any]
     location_id: int | None
     address_token: bytes | None

@@ -35,7 +35,7 @@ def facts_of(row: Row, config: RestaurantConfig) -> context.MessageFacts:
             promised_at=row.promised_at,
             est_ready_at=row.est_ready_at,
             est_delivery_at=row.est_delivery_at,
-            told_at=row.told_at,
+            expected_at=row.expected_at,
             reason=str((detail.get("reason") or {}).get("text") or ""),
             courier_name=str(courier.get("name") or ""),
             tracking_url=str(courier.get("tracking_url") or ""),

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
+
+from notifications.times import clock, until, zone
 
 STATE_LABELS: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -63,7 +64,8 @@ class OrderFacts:
     promised_at: datetime | None = None
     est_ready_at: datetime | None = None
     est_delivery_at: datetime | None = None
-    told_at: datetime | None = None
+    #: the time the guest waits for, busy kitchens and lost couriers minded; None = not known
+    expected_at: datetime | None = None
     reason: str = ""
     courier_name: str = ""
     tracking_url: str = ""
@@ -94,43 +96,15 @@ class MessageFacts:
     acknowledge_url: str = ""
 
 
-@lru_cache(maxsize=256)
-def zone(name: str) -> ZoneInfo:
-    """The zone of an IANA name; an unknown one is UTC."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
-
-
-def clock(at: datetime | None, tz: ZoneInfo) -> str:
-    """Local wall time as people say it, 18:42; "" for None."""
-    return at.astimezone(tz).strftime("%H:%M") if at else ""
-
-
-def minutes_until(at: datetime | None, now: datetime) -> int:
-    """Whole minutes from now, never negative; 0 for None."""
-    return max(0, round((at - now).total_seconds() / 60)) if at else 0
-
-
-def in_minutes(at: datetime | None, now: datetime, language: str) -> str:
-    """ "in 6 min", "en 6 min" or "now"; "" for None."""
-    if at is None:
-        return ""
-    minutes = minutes_until(at, now)
-    if minutes == 0:
-        return "ahora" if language == "es" else "now"
-    return f"en {minutes} min" if language == "es" else f"in {minutes} min"
-
-
 def build(facts: MessageFacts, now: datetime) -> dict[str, Any]:
     """The template context of one message."""
     tz = zone(facts.timezone)
     order = facts.order
     language = facts.language if facts.language in STATE_LABELS else "en"
     is_delivery = order.fulfillment in ("delivery", "shipping")
-    estimate = order.est_delivery_at if is_delivery else order.est_ready_at
-    estimate = estimate or order.est_ready_at or order.promised_at
+    stated = order.est_delivery_at if is_delivery else order.est_ready_at
+    # when the kitchen is done is no time for somebody who waits at the door
+    estimate = order.expected_at or stated or order.promised_at
     return {
         "order": {
             "id": order.id,
@@ -142,10 +116,10 @@ def build(facts: MessageFacts, now: datetime) -> dict[str, Any]:
             "is_scheduled": order.is_scheduled,
             #: a time still means something to the guest
             "is_under_way": order.state in _UNDER_WAY,
-            "eta_time": clock(estimate, tz),
-            "eta_in": in_minutes(estimate, now, language),
-            "ready_time": clock(order.est_ready_at, tz),
-            "promised_time": clock(order.promised_at, tz),
+            "eta_time": clock(estimate, tz, now, language),
+            "eta_in": until(estimate, now, language),
+            "ready_time": clock(order.est_ready_at, tz, now, language),
+            "promised_time": clock(order.promised_at, tz, now, language),
             "reason": order.reason,
             "source": order.source,
             "flags": list(order.flags),
@@ -176,10 +150,10 @@ def _parts(
         "total": len(live),
         "ready": len(done),
         "open": len(live) - len(done),
-        "next_eta": clock(open_etas[0], tz) if open_etas else "",
-        "next_eta_in": in_minutes(open_etas[0], now, language) if open_etas else "",
-        "last_eta": clock(open_etas[-1], tz) if open_etas else "",
-        "last_eta_in": in_minutes(open_etas[-1], now, language) if open_etas else "",
+        "next_eta": clock(open_etas[0], tz, now, language) if open_etas else "",
+        "next_eta_in": until(open_etas[0], now, language) if open_etas else "",
+        "last_eta": clock(open_etas[-1], tz, now, language) if open_etas else "",
+        "last_eta_in": until(open_etas[-1], now, language) if open_etas else "",
         "list": [{"label": p.label, "state": p.state} for p in live],
     }
 
@@ -193,8 +167,8 @@ def _event(facts: MessageFacts, tz: ZoneInfo, now: datetime, language: str) -> d
         "part_label": str(data.get("label") or ""),
         "change": str(data.get("sentence") or ""),
         "late_min": int(data.get("late_min") or 0),
-        "new_time": clock(new_eta, tz),
-        "new_in": in_minutes(new_eta, now, language),
+        "new_time": clock(new_eta, tz, now, language),
+        "new_in": until(new_eta, now, language),
         "also": " ".join(facts.also),
         "detail": str(data.get("detail") or ""),
         "sender": str(data.get("sender") or ""),

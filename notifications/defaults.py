@@ -39,6 +39,7 @@ ROUTES: list[dict[str, Any]] = [
             "status_changed:failed",
             "order_delayed",
             "order_delayed:earlier",
+            "eta_changed",
         ],
         "steps": CUSTOMER_STEPS,
     },
@@ -67,6 +68,7 @@ ROUTES: list[dict[str, Any]] = [
             "order_delayed",
             "order_delayed:overdue",
             "order_delayed:stalled",
+            "eta_changed",
             "status_changed:recalled",
             "status_changed:after_sale",
             "status_changed:conflict",
@@ -159,15 +161,17 @@ TEXTS: dict[tuple[str, str, str], dict[str, str]] = {
     },
     ("order_delayed", "customer", ""): {
         "en": _SIGN + "sorry, order {{ order.number }} is running late."
-        "{% if order.eta_time != '' %} New time: about {{ order.eta_time }} ({{ order.eta_in }})."
+        "{% if event.new_time != '' %} New time: about {{ event.new_time }} ({{ event.new_in }})."
         "{% endif %}" + _LINK,
         "es": _SIGN + "lo sentimos, tu pedido {{ order.number }} se retrasa."
-        "{% if order.eta_time != '' %} Nueva hora: hacia las {{ order.eta_time }}.{% endif %}"
+        "{% if event.new_time != '' %} Nueva hora: hacia las {{ event.new_time }}.{% endif %}"
         + _LINK,
     },
     ("order_delayed:earlier", "customer", ""): {
         "en": _SIGN + "good news, order {{ order.number }} will be earlier: about "
-        "{{ order.eta_time }} ({{ order.eta_in }})." + _LINK,
+        "{{ event.new_time }} ({{ event.new_in }})." + _LINK,
+        "es": _SIGN + "buenas noticias, tu pedido {{ order.number }} llega antes: hacia las "
+        "{{ event.new_time }}." + _LINK,
     },
     ("order_edited", "customer", ""): {
         "en": _SIGN + "order {{ order.number }} was changed: {{ event.change }}." + _LINK,
@@ -186,10 +190,10 @@ TEXTS: dict[tuple[str, str, str], dict[str, str]] = {
     },
     ("eta_changed", "customer", ""): {
         "en": _SIGN + "order {{ order.number }} has a new time"
-        "{% if order.eta_time != '' %}: about {{ order.eta_time }} ({{ order.eta_in }}){% endif %}."
+        "{% if event.new_time != '' %}: about {{ event.new_time }} ({{ event.new_in }}){% endif %}."
         + _LINK,
         "es": _SIGN + "tu pedido {{ order.number }} tiene nueva hora"
-        "{% if order.eta_time != '' %}: hacia las {{ order.eta_time }}{% endif %}." + _LINK,
+        "{% if event.new_time != '' %}: hacia las {{ event.new_time }}{% endif %}." + _LINK,
     },
     ("status_requested", "customer", ""): {
         "en": _SIGN + "order {{ order.number }} is {{ order.state_label }}."
@@ -229,7 +233,7 @@ TEXTS: dict[tuple[str, str, str], dict[str, str]] = {
     ("order_delayed", "staff", ""): {
         "en": "#{{ order.number }} is late"
         "{% if event.late_min > 0 %} by {{ event.late_min }} min{% endif %}"
-        "{% if order.eta_time != '' %}, now about {{ order.eta_time }}{% endif %}.",
+        "{% if event.new_time != '' %}, now about {{ event.new_time }}{% endif %}.",
     },
     ("order_delayed:overdue", "staff", ""): {
         "en": "#{{ order.number }} is overdue and nobody gave a new time. Set one on the order "
@@ -255,7 +259,7 @@ TEXTS: dict[tuple[str, str, str], dict[str, str]] = {
     },
     ("eta_changed", "staff", ""): {
         "en": "#{{ order.number }} has a new time"
-        "{% if order.eta_time != '' %}: {{ order.eta_time }}{% endif %}"
+        "{% if event.new_time != '' %}: {{ event.new_time }}{% endif %}"
     },
     ("status_requested", "staff", ""): {
         "en": "#{{ order.number }}: the guest asked where it is. It is {{ order.state_label }}"

@@ -201,7 +201,7 @@ def row(
         promised_at=order.promised_at,
         est_ready_at=order.est_ready_at,
         est_delivery_at=order.est_ready_at if example.fulfillment == "delivery" else None,
-        told_at=None,
+        expected_at=None,
         detail=_detail(order),
         location_id=1,
         address_token=encrypt(value.encode()) if value and not is_account else None,

@@ -17,6 +17,7 @@ URGENT = frozenset(
         "status_changed:out_for_delivery",
         "status_changed:cancelled",
         "status_changed:failed",
+        "status_changed:recalled",
         "order_delayed",
         "status_requested",
         "customer_message",

@@ -18,6 +18,7 @@ from notifications.claims import Row, plain
 from notifications.context import PartFacts
 from notifications.models import ProviderAccount
 from notifications.selectors import AccountView, account_view, provider_for, restaurant_config
+from orders.eta_state import waited_for
 from orders.models import Order
 from orders.selectors import sources_of
 
@@ -86,7 +87,7 @@ def _row(
         promised_at=order.promised_at,
         est_ready_at=order.est_ready_at,
         est_delivery_at=order.est_delivery_at,
-        told_at=order.told_at,
+        expected_at=waited_for(order.watch) or order.told_at,
         detail=order.detail,
         location_id=order.location_id,
         # without an address of its kind the made-up one stands in
