@@ -33,6 +33,8 @@ def tell_newcomer(
 ) -> None:
     """The guest became known after the news: tell him alone, the others have it."""
     planned = planning.plan_event(event=event, order=order, now=at, audience="customer")
+    # that nobody could be reached is on record already
+    planned = [note for note in planned if note.subject_id is not None]
     outbox.ring_on_commit(outbox.insert(planned, event=event, order=order, now=at))
 
 

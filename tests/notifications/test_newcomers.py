@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from notifications.models import Notification
+from orders.models import InboundCall
 from tests.stage import GUEST, Stage
 
 
@@ -57,3 +60,12 @@ def test_a_masked_contact_is_no_newcomer(stage: Stage) -> None:
     stage.post(state="accepted", location={"id": "L1"})
     stage.post(customer={**GUEST, "contact_kind": "masked"})
     assert ("accepted", "guest") not in told(stage)
+
+
+@pytest.mark.parametrize("kind", ["direct", "masked", "relay"])
+def test_a_guest_nobody_can_reach_changes_nothing(stage: Stage, kind: str) -> None:
+    stage.post(state="accepted", location={"id": "L1"})
+    stage.post(customer={"name": "Ana", "contact_kind": kind}, items=[{"id": "1", "label": "Tea"}])
+    assert InboundCall.objects.exclude(state="applied").count() == 0
+    assert stage.order().items.get().label == "Tea"
+    assert told(stage) == [("accepted", "nobody")]
