@@ -59,7 +59,7 @@ SELECT d.id, d.channel, d.step, d.tries, d.address_id, d.expires_at, d.overtaken
        o.promised_at, o.est_ready_at, o.est_delivery_at,
        coalesce((o.watch->>'estimate_at')::timestamptz, o.told_at), o.detail, o.location_id,
        a.value, a.masked, a.address_hash, s.name, s.locale,
-       d.lane, coalesce(a.channel, ''), a.window_until
+       d.lane, coalesce(a.channel, ''), a.window_until, e.occurred_at
 FROM notifications_delivery d
 JOIN notifications_notification n ON n.id = d.notification_id
 LEFT JOIN orders_orderevent e ON e.id = n.event_id
@@ -125,6 +125,8 @@ class Row:
     #: the kind of the address: a CRM's message goes to a mailbox
     address_channel: str
     window_until: datetime | None
+    #: when the event happened; None for messages about no event
+    occurred_at: datetime | None = None
     parts: tuple[PartFacts, ...] = ()
     items: tuple[str, ...] = ()
     #: vendor id of the newest earlier message of the lane, where the vendor can add to it

@@ -116,7 +116,12 @@ def message(
         vendor_template=template.vendor_template,
         variables=_variables(values),
         order=_order_data(values, row),
-        event={**values["event"], "id": str(row.notification_id), "part": row.part_ref or ""},
+        event={
+            **values["event"],
+            "id": str(row.notification_id),
+            "part": row.part_ref or "",
+            "occurred_at": _iso(row.occurred_at),
+        },
         restaurant=values["restaurant"],
         recipient={"first_name": facts.first_name, "audience": row.audience},
         links={name: url for name, url in values["links"].items() if url},

@@ -212,6 +212,7 @@ def row(
         lane="1:1",
         address_channel=kinds[0] if kinds else "",
         window_until=NOW + timedelta(hours=1) if example.is_window_open else None,
+        occurred_at=NOW,
         parts=tuple(order.parts) if example.parts is None else example.parts,
         items=tuple(order.items) if example.items is None else example.items,
         earlier_id=example.earlier_id,

@@ -78,6 +78,7 @@ def _row(
         expires_at=now + routing.lifetime(routing.trigger_of(kind, milestone)),
         merged=[],
         event_data=event.data if event else {},
+        occurred_at=event.occurred_at if event else now,
         order_public_id=order.public_id,
         display=order.display,
         order_state=milestone if kind == "status_changed" else order.state,

@@ -77,3 +77,13 @@ def test_what_cannot_be_shown_is_named(arguments: tuple[str, ...], problem: str)
 def test_an_unknown_order_is_named() -> None:
     with pytest.raises(CommandError, match="no order '4711'"):
         show("twilio", "reply", "--order", "4711")
+
+
+def test_it_says_when_the_event_happened(stage: Stage) -> None:
+    assert show("partner_webhook", "status_changed")["body"]["timestamp"] == (
+        "2026-03-14T22:36:00+00:00"
+    )
+    stage.open()
+    found = show("partner_webhook", "status_changed", "--order", "1042")
+    event = stage.order().events.get(milestone="received")
+    assert found["body"]["timestamp"] == event.occurred_at.isoformat()
