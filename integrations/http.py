@@ -199,7 +199,7 @@ class Http:
             use_dns_cache=resolver is None,
             ttl_dns_cache=DNS_CACHE_S,
         )
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "OrderUp/1", "Accept-Encoding": "identity"},
@@ -210,6 +210,10 @@ class Http:
                 sock_read=config.read_timeout_s,
             ),
         )
+        # aiohttp repeats a PUT whose kept connection broke, and to some vendors a PUT says
+        # something; there is no public switch, a test sees that this one works
+        session._retry_connection = False
+        return session
 
     def _classify(self, error: Exception, provider: str) -> Exception:
         """Our error for one of aiohttp's; connect errors are the ones where nothing left.

@@ -192,6 +192,29 @@ def test_a_disconnect_after_the_request_is_unknown() -> None:
         exchange(hang_up)
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "GET"])
+def test_nothing_is_repeated_on_a_kept_connection_that_breaks(method: str) -> None:
+    """What was read may have been done: a PUT that comments on a ticket comments twice."""
+
+    async def answer_once(call: Call) -> None:
+        if len(server_calls) > 1:
+            raise ConnectionError
+        await call.answer(b"{}")
+
+    server_calls: list[Call] = []
+
+    async def go() -> int:
+        nonlocal server_calls
+        async with serving(answer_once) as server, opened() as http:
+            server_calls = server.calls
+            await http.send(HttpRequest.post(server.origin), provider="acme")
+            with pytest.raises(OutcomeUnknown):
+                await http.send(HttpRequest(method, server.origin), provider="acme")
+            return len(server.calls)
+
+    assert asyncio.run(go()) == 2
+
+
 def test_a_reset_after_the_request_is_unknown() -> None:
     async def reset(call: Call) -> None:
         sock = call.writer.get_extra_info("socket")
