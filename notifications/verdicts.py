@@ -97,6 +97,7 @@ def held_word(held: str) -> str:
         "goods_on_the_road": _("the food is already on the road"),
         "conflict": _("the sources disagree"),
         "courier_failed": _("the courier run failed"),
+        "staff_first": _("its end may be housekeeping and no news for the guest"),
     }.get(held, held.replace("_", " "))
 
 

@@ -19,12 +19,13 @@ from urllib.parse import urlsplit
 from celery import current_app
 from django.db import DataError, InterfaceError, OperationalError, connection, transaction
 
-from integrations.contracts import FollowUp, HttpRequest, HttpResponse, Source
+from integrations.contracts import FollowUp, HttpRequest, HttpResponse, OrderUpdate, Source
 from integrations.errors import (
     ConfigurationError,
     EventIgnored,
     IntegrationError,
     PayloadMalformed,
+    TransientError,
 )
 from integrations.http import http_door, run
 from orders import intake
@@ -37,6 +38,9 @@ logger = logging.getLogger(__name__)
 #: events of one order within this time share a fetch
 COALESCE = timedelta(milliseconds=300)
 RETRIES = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600, 3600))
+_GONE = frozenset({404, 410})
+#: an order may be announced before it can be fetched: so many tries until its absence means it
+SURELY_GONE = 2
 #: a claimed row belongs to its worker this long
 LEASE = timedelta(seconds=60)
 BATCH = 32
@@ -158,10 +162,13 @@ def _take(job: _Job, answer: HttpResponse | BaseException, now: datetime) -> Non
         return _try_later(job.row, str(answer), now)
     if isinstance(answer, BaseException):
         raise answer
-    if not 200 <= answer.status < 300:
-        return _try_later(job.row, f"{job.source.key} answered HTTP {answer.status}", now)
+    at = now + timedelta(milliseconds=answer.duration_ms)
     try:
-        _apply(job, answer, now + timedelta(milliseconds=answer.duration_ms))
+        if (updates := _read(job, answer, at)) is None:
+            return _try_later(job.row, f"{job.source.key} answered HTTP {answer.status}", now)
+        _apply(job, updates, at)
+    except TransientError as problem:
+        return _try_later(job.row, str(problem), now)
     except (PayloadMalformed, DataError) as problem:
         words = str(problem) if isinstance(problem, PayloadMalformed) else "a value is too large"
         _give_up(job.row, f"the fetched order cannot be read: {words}", now)
@@ -173,8 +180,16 @@ def _take(job: _Job, answer: HttpResponse | BaseException, now: datetime) -> Non
     return None
 
 
-def _apply(job: _Job, answer: HttpResponse, at: datetime) -> None:
-    updates = job.source.parse_resource(job.follow_up, answer, at)
+def _read(job: _Job, answer: HttpResponse, at: datetime) -> list[OrderUpdate] | None:
+    """What the answer says; None when it says nothing and may say more later."""
+    if 200 <= answer.status < 300:
+        return job.source.parse_resource(job.follow_up, answer, at)
+    if answer.status in _GONE and job.row.tries >= SURELY_GONE:
+        return job.source.parse_gone(job.follow_up, at) or None
+    return None
+
+
+def _apply(job: _Job, updates: Sequence[OrderUpdate], at: datetime) -> None:
     with transaction.atomic():
         ends = [
             intake.apply_update(

@@ -25,6 +25,7 @@ CONTRADICTS = "contradicts_fulfillment"
 ON_THE_ROAD = "goods_on_the_road"
 CONFLICT = "conflict"
 COURIER_FAILED = "courier_failed"
+STAFF_FIRST = "staff_first"
 PART_READY = "part_ready"
 
 _FRESH_MIN: Mapping[str, int] = {
@@ -178,6 +179,8 @@ def held_because(old: Projection | None, new: Projection, *, own_drivers: bool) 
     road = letter.endswith("s") or any(leg.state == State.OUT_FOR_DELIVERY for leg in new.legs)
     if new.state in CALLED_OFF and road:
         return ON_THE_ROAD
+    if new.state in CALLED_OFF and new.reason.get(STAFF_FIRST) is True:
+        return STAFF_FIRST
     if new.state == State.PICKED_UP and new.fulfillment in _BROUGHT:
         return CONTRADICTS
     if not letter.endswith("h"):

@@ -145,7 +145,7 @@ def drop_parked(*, now: datetime) -> int:
             pk__in=[row.call_id for row in rows if row.call_id is not None], state="parked"
         ).update(
             state="quarantined",
-            cause="courier news about an order that no source told us about within 48 hours",
+            cause="news about an order that no source told us about within 48 hours",
             settled_at=now,
         )
         ParkedUpdate.objects.filter(pk__in=[row.pk for row in rows]).delete()

@@ -60,8 +60,15 @@ class Source:
     def parse_resource(
         self, follow_up: FollowUp, response: HttpResponse, received_at: datetime
     ) -> list[OrderUpdate]:
-        """Read the fetched resource of a thin event. Raises PayloadMalformed."""
+        """Read the fetched resource of a thin event.
+
+        Raises PayloadMalformed, or TransientError when the answer only says to ask again later.
+        """
         raise NotImplementedError
+
+    def parse_gone(self, follow_up: FollowUp, received_at: datetime) -> list[OrderUpdate]:
+        """What it means that the resource of a thin event is not there; [] = nothing."""
+        return []
 
     def answer(self, call: InboundCall, *, duplicate: bool) -> Reply200:
         """What the vendor wants to hear for a stored call (default: 200, empty)."""

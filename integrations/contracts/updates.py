@@ -50,7 +50,8 @@ class Observation:
     shape (canonical order update) this statement carries: ``items``, ``times``, ``fulfillment``,
     ``reason``, ``courier``, ``flags`` for scope order; ``label``, ``quantity``, ``modifiers``,
     ``contents``, ``replaces``, ``kind``, ``est_ready_at`` for scope part; ``est_delivery_at``,
-    ``courier``, ``part_ids`` for scope leg. Times in it are ISO 8601 text in UTC.
+    ``courier``, ``part_ids`` for scope leg. Times in it are ISO 8601 text in UTC. A ``reason`` with
+    ``staff_first`` true leaves it to staff whether the guest hears of the end.
     """
 
     event_key: str

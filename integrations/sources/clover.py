@@ -6,11 +6,10 @@ One address serves every merchant of an app, and one call may name orders of sev
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from integrations import payloads
 from integrations.contracts import (
@@ -18,23 +17,15 @@ from integrations.contracts import (
     HttpRequest,
     HttpResponse,
     InboundCall,
-    Observation,
     OrderUpdate,
     Setting,
     Source,
     State,
-    ordering_key,
 )
 from integrations.errors import EventIgnored, PayloadMalformed
 from integrations.signatures import require_value
-from integrations.sources.clover_order import (
-    DELETED,
-    STATES,
-    Reading,
-    instant,
-    is_hidden,
-    read_order,
-)
+from integrations.sources.clover_order import DELETED, Reading, instant, is_hidden, read_order
+from integrations.sources.clover_ping import NOT_FOUND, Ping, gone, pings, verification_code
 
 HEADER = "x-clover-auth"
 HOSTS: Mapping[str, str] = {
@@ -54,21 +45,10 @@ EXPANDED = ",".join(
         "discounts",
     )
 )
-CHANGES = frozenset({"CREATE", "UPDATE", DELETED})
-_PAGE = 100
-_CODE = re.compile(r"[0-9A-Za-z-]{1,64}")
+#: an answer of more than 1 MiB is cut
+_PAGE = 50
 _SEPARATORS = re.compile(r"[\s,;]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """One line of a call: this order of this merchant changed."""
-
-    merchant: str
-    order_id: str
-    change: str
-    at: datetime
-    event_key: str
+_MERCHANT = re.compile(r"/v3/merchants/([^/?]+)/orders")
 
 
 class Clover(Source):
@@ -117,7 +97,7 @@ class Clover(Source):
         It has to be: Clover shows the auth code only after its verification code was pasted.
         """
         expected = self.account.get("auth_code", "")
-        if not expected and _verification_code(call):
+        if not expected and verification_code(call):
             return
         require_value(
             header="X-Clover-Auth",
@@ -128,10 +108,10 @@ class Clover(Source):
 
     def event_key(self, call: InboundCall) -> str:
         """Merchant, object, change and time; of several changes in one call a hash of all."""
-        if code := _verification_code(call):
+        if code := verification_code(call):
             return f"{self.key}:verification:{code}"
         try:
-            keys = sorted({ping.event_key for ping in _pings(payloads.load_object(call.body))})
+            keys = sorted({ping.event_key for ping in pings(payloads.load_object(call.body))})
         except PayloadMalformed:
             keys = []
         if len(keys) == 1:
@@ -144,19 +124,19 @@ class Clover(Source):
 
     def parse(self, call: InboundCall) -> list[OrderUpdate | FollowUp]:
         """The orders to fetch, and those that are gone."""
-        if code := _verification_code(call):
+        if code := verification_code(call):
             raise EventIgnored(f"verification code {code}: paste it into Clover's dashboard")
-        pings = list(_pings(payloads.load_object(call.body)))
-        if not pings:
+        changed = list(pings(payloads.load_object(call.body)))
+        if not changed:
             raise EventIgnored("none of the changed objects is an order")
-        gone = {(p.merchant, p.order_id): p for p in pings if p.change == DELETED}
+        deleted = {(p.merchant, p.order_id): p for p in changed if p.change == DELETED}
         # one fetch answers all changes of an order; the newest names it
         asked: dict[tuple[str, str], Ping] = {}
-        for ping in sorted(pings, key=lambda p: (p.at, p.event_key)):
+        for ping in sorted(changed, key=lambda p: (p.at, p.event_key)):
             if ping.change != DELETED:
                 asked[ping.merchant, ping.order_id] = ping
-        found: list[OrderUpdate | FollowUp] = [_deleted(p, self._added()) for p in gone.values()]
-        found += [self._follow_up(ping) for place, ping in asked.items() if place not in gone]
+        found: list[OrderUpdate | FollowUp] = [gone(p, self._added()) for p in deleted.values()]
+        found += [self._follow_up(ping) for place, ping in asked.items() if place not in deleted]
         return found
 
     def _follow_up(self, ping: Ping) -> FollowUp:
@@ -168,7 +148,11 @@ class Clover(Source):
             ),
             coalesce_key=payloads.key_within(f"order:{ping.merchant}:{ping.order_id}", 200),
             order_id=ping.order_id,
-            context={"merchant": ping.merchant, "event_key": ping.event_key},
+            context={
+                "merchant": ping.merchant,
+                "ts": str(ping.ts),
+                "event_key": ping.event_key,
+            },
         )
 
     def parse_resource(
@@ -180,31 +164,60 @@ class Clover(Source):
             return []
         return [read_order(order, self._reading(follow_up.context.get("merchant", "")))]
 
+    def parse_gone(self, follow_up: FollowUp, received_at: datetime) -> list[OrderUpdate]:
+        """An order the till no longer has, although nobody said that it was deleted."""
+        context, ts = follow_up.context, int(follow_up.context["ts"])
+        if (at := instant(ts, "ts")) is None:
+            return []
+        key, merchant = context["event_key"], context["merchant"]
+        ping = Ping(merchant, follow_up.order_id, NOT_FOUND, ts, at, key)
+        return [gone(ping, self._added())]
+
+    # --- polling ---------------------------------------------------------------------------------
+
     def poll(self, since: datetime) -> HttpRequest | None:
-        """The merchant's orders modified since ``since``; None unless there is exactly one."""
-        merchants = list(self._tokens())
-        if len(merchants) != 1:
-            return None
+        """The orders of the first merchant modified since ``since``."""
         stamp = int(since.astimezone(UTC).timestamp() * 1000)
+        return next((self._list(name, stamp, 0) for name in self._tokens()), None)
+
+    def poll_next(self, request: HttpRequest, response: HttpResponse) -> HttpRequest | None:
+        """The page after a full one, else the orders of the next merchant."""
+        parts = urlsplit(request.url)
+        query, asked = parse_qs(parts.query), _merchant_in(parts.path)
+        stamp = int(query["filter"][0].rpartition("=")[2])
+        offset = int(query.get("offset", ["0"])[0])
+        found = payloads.load_object(response.body).get("elements")
+        if isinstance(found, list) and len(found) >= _PAGE:
+            return self._list(asked, stamp, offset + _PAGE)
+        names = list(self._tokens())
+        after = names[names.index(asked) + 1 :] if asked in names else []
+        return next((self._list(name, stamp, 0) for name in after), None)
+
+    def _list(self, merchant: str, stamp: int, offset: int) -> HttpRequest:
         query = {
             "filter": f"modifiedTime>={stamp}",
             "expand": EXPANDED,
             "orderBy": "modifiedTime ASC",
             "limit": str(_PAGE),
+            **({"offset": str(offset)} if offset else {}),
         }
         return HttpRequest.get(
-            f"{self.base_url}/v3/merchants/{quote(merchants[0], safe='')}/orders"
-            f"?{urlencode(query)}",
-            headers=self._headers(merchants[0]),
+            f"{self.base_url}/v3/merchants/{quote(merchant, safe='')}/orders?{urlencode(query)}",
+            headers=self._headers(merchant),
         )
 
     def parse_poll(self, response: HttpResponse, received_at: datetime) -> list[OrderUpdate]:
-        """Every order of the answer that is not hidden."""
+        """Every order of the answer that is not hidden; its link says whose it is."""
         found = payloads.load_object(response.body).get("elements")
         if not isinstance(found, list):
             raise PayloadMalformed("elements: expected a list of orders")
-        reading = self._reading(next(iter(self._tokens()), ""))
-        return [read_order(o, reading) for o in payloads.objects(found) if not is_hidden(o)]
+        names = list(self._tokens())
+        only = names[0] if len(names) == 1 else ""
+        return [
+            read_order(o, self._reading(_merchant_in(payloads.text(o.get("href"), 500)) or only))
+            for o in payloads.objects(found)
+            if not is_hidden(o)
+        ]
 
     def _tokens(self) -> dict[str, str]:
         written = _SEPARATORS.split(self.account.get("merchant_tokens", ""))
@@ -224,52 +237,7 @@ class Clover(Source):
         return self.status_map.get("order", {})
 
 
-def _verification_code(call: InboundCall) -> str:
-    """The code of the one call that carries nothing else; "" for every other call."""
-    if len(call.body) > 200:
-        return ""
-    try:
-        body = payloads.load_object(call.body)
-    except PayloadMalformed:
-        return ""
-    code = body.get("verificationCode")
-    if len(body) != 1 or not isinstance(code, str) or not _CODE.fullmatch(code):
-        return ""
-    return code
-
-
-def _pings(body: Mapping[str, Any]) -> Iterator[Ping]:
-    """Every order named by a call. Raises PayloadMalformed."""
-    merchants = payloads.as_object(body.get("merchants"), "merchants")
-    for merchant, changes in merchants.items():
-        if not 0 < len(merchant) <= 60:
-            raise PayloadMalformed("merchants: a merchant id is empty or too long")
-        for entry in payloads.objects(changes):
-            kind, _, order_id = payloads.text(entry.get("objectId"), 300).partition(":")
-            change = payloads.text(entry.get("type"), 40)
-            if kind != "O" or change not in CHANGES:
-                continue
-            at = instant(entry.get("ts"), "ts")
-            if at is None:
-                raise PayloadMalformed("ts: missing")
-            order_id = payloads.required_text(order_id, "objectId", 100)
-            key = f"clover:{merchant}:O:{order_id}:{change}:{entry['ts']}"
-            yield Ping(merchant, order_id, change, at, key)
-
-
-def _deleted(ping: Ping, added: Mapping[str, str]) -> OrderUpdate:
-    """An order that is gone can no longer be fetched: the call itself has to say so."""
-    observation = Observation(
-        event_key=payloads.key_within(ping.event_key, 370),
-        track="commercial",
-        scope="order",
-        ordering_key=ordering_key(ping.at),
-        native_state=DELETED,
-        state=payloads.look_up(DELETED, STATES, added)[0],
-        occurred_at=ping.at,
-        occurred_at_basis="event",
-        data={"reason": {"code": "deleted_at_till"}},
-    )
-    return OrderUpdate(
-        order_id=ping.order_id, observations=(observation,), location_id=ping.merchant
-    )
+def _merchant_in(path: str) -> str:
+    """The merchant in the address of orders; "" when there is none."""
+    found = _MERCHANT.search(path)
+    return unquote(found[1]) if found else ""

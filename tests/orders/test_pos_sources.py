@@ -11,7 +11,7 @@ import pytest
 
 from integrations.sandbox.server import SandboxServer
 from orders import follow_ups, polling
-from orders.models import Order, ParkedUpdate, SourceAccount
+from orders.models import InboundCall, Order, ParkedUpdate, SourceAccount
 from orders.selectors import webhook_url
 from tests.factories import make_location, make_restaurant, make_source_account
 from tests.integrations.sources.payload_files import body_of
@@ -180,3 +180,93 @@ def test_a_lost_toast_webhook_is_caught_up(toast: Toast) -> None:
     told = list(made.events.values())
     toast.post(ready)
     assert list(made.events.values()) == told
+
+
+# --- Clover -----------------------------------------------------------------------------------
+
+MERCHANT, CLOVER_ORDER = "XYZVJT2ZRRRSC", "GHIVJT2ABCRSC"
+
+
+class Clover:
+    """A Clover account whose vendor is the sandbox, and the one order it has."""
+
+    def __init__(self, server: SandboxServer) -> None:
+        self.vendor = Vendor(server, "clover")
+        kitchen = make_location(make_restaurant(), external_ids=[MERCHANT])
+        chosen = {"auth_code": "clover-code", "merchant_tokens": f"{MERCHANT}=clover-token"}
+        self.account = make_source_account(
+            kitchen.restaurant, source="clover", settings=chosen, location=kitchen
+        )
+        self.vendor.register(self.account)
+        self.at = datetime.now(UTC)
+
+    def plant(self, **changes: Any) -> None:
+        stamp = int(self.at.timestamp() * 1000)
+        found = body_of("clover", "get_order_open") | {"merchant": MERCHANT, **changes}
+        found |= {"modifiedTime": stamp, "createdTime": stamp}
+        self.vendor.plant("orders", CLOVER_ORDER, found)
+
+    def ping(self, change: str = "UPDATE") -> None:
+        self.at += timedelta(milliseconds=5)
+        stamp = int(self.at.timestamp() * 1000)
+        entry = {"objectId": f"O:{CLOVER_ORDER}", "type": change, "ts": stamp}
+        body = {"appId": "APP", "merchants": {MERCHANT: [entry]}}
+        assert post(self.account, json.dumps(body).encode()).status_code == 200
+
+    def fetch(self, after_s: float = 1) -> int:
+        return follow_ups.fetch_due(now=datetime.now(UTC) + timedelta(seconds=after_s))
+
+
+@pytest.fixture
+def clover(db: None, sandbox: SandboxServer) -> Clover:
+    return Clover(sandbox)
+
+
+def test_a_clover_order_that_is_gone_is_cancelled_by_staff(clover: Clover) -> None:
+    clover.plant()
+    clover.ping("CREATE")
+    clover.fetch()
+    assert Order.objects.get().state == "received"
+    clover.vendor.tell(f"clover/orders/{CLOVER_ORDER}", {}, "DELETE")
+    clover.ping()
+    # it may only be late: asked again after five and thirty seconds
+    assert [clover.fetch(after_s=s) for s in (1, 7)] == [1, 1]
+    assert Order.objects.get().state == "received"
+    assert clover.fetch(after_s=60) == 1
+    order = Order.objects.get()
+    assert order.state == "cancelled"
+    assert order.events.get(milestone="cancelled").held == "staff_first"
+    call = InboundCall.objects.latest("pk")
+    assert (call.state, call.order) == ("applied", order)
+
+
+def test_a_clover_order_nobody_ever_saw_is_not_invented(clover: Clover) -> None:
+    clover.ping()
+    assert [clover.fetch(after_s=s) for s in (1, 7, 60)] == [1, 1, 1]
+    assert not Order.objects.exists()
+    assert InboundCall.objects.get().state == "parked"
+
+
+def test_a_deleted_clover_order_is_cancelled_by_staff(clover: Clover) -> None:
+    clover.plant()
+    clover.ping("CREATE")
+    clover.fetch()
+    clover.ping("DELETE")
+    order = Order.objects.get()
+    assert order.state == "cancelled"
+    assert order.events.get(milestone="cancelled").held == "staff_first"
+
+
+def test_a_lost_clover_ping_is_caught_up(clover: Clover) -> None:
+    clover.plant()
+    clover.ping("CREATE")
+    clover.fetch()
+    clover.at += timedelta(seconds=1)
+    clover.plant(state="locked", paymentState="PAID")
+    assert polling.poll_sources(now=datetime.now(UTC)) == 1
+    order = Order.objects.get()
+    assert order.state == "accepted"
+    told = list(order.events.values())
+    clover.ping()
+    clover.fetch()
+    assert list(order.events.values()) == told

@@ -92,7 +92,9 @@ class Clover(SandboxVendor):
         found.sort(key=lambda order: order.get("modifiedTime", 0))
         limit = request.query.get("limit", "100")
         most = min(int(limit), MOST_PER_PAGE) if limit.isdecimal() else 100
-        return json_reply({"elements": found[:most], "href": str(request.url)})
+        offset = request.query.get("offset", "0")
+        first = int(offset) if offset.isdecimal() else 0
+        return json_reply({"elements": found[first : first + most], "href": str(request.url)})
 
     def _is_authorized(self, request: web.Request) -> bool:
         login = request.headers.get("Authorization", "")

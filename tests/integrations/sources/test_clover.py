@@ -13,6 +13,7 @@ from integrations.contracts import Customer, FollowUp, OrderUpdate, ordering_key
 from integrations.errors import EventIgnored, PayloadMalformed
 from integrations.sources.clover import EXPANDED, Clover
 from integrations.sources.clover_order import PRINTED_STATES, STATES
+from orders.lifecycle import held_because
 from orders.projection import project
 from tests.integrations.sources.hostile import (
     FORGED,
@@ -84,14 +85,17 @@ def test_one_call_names_orders_of_several_merchants() -> None:
         ORDER: {
             "merchant": MERCHANT,
             "event_key": f"clover:{MERCHANT}:O:{ORDER}:CREATE:1537970958000",
+            "ts": "1537970958000",
         },
         "ABCVJTABCRRSC": {
             "merchant": MERCHANT,
             "event_key": f"clover:{MERCHANT}:O:ABCVJTABCRRSC:UPDATE:1536156558000",
+            "ts": "1536156558000",
         },
         "QRSVJT2ABCRSC": {
             "merchant": OTHER,
             "event_key": f"clover:{OTHER}:O:QRSVJT2ABCRSC:UPDATE:1537970959000",
+            "ts": "1537970959000",
         },
     }
     first, last = asked[ORDER], asked["QRSVJT2ABCRSC"]
@@ -117,6 +121,32 @@ def test_a_deleted_order_is_cancelled_without_asking() -> None:
     paid = read(order("get_order_locked_paid"))
     assert project([*paid.observations, gone]).state == "cancelled"
     assert project([gone, *paid.observations]).state == "cancelled"
+
+
+def test_staff_decide_whether_the_guest_hears_of_a_deletion() -> None:
+    (update,) = source().parse(call(body_of("clover", "order_delete")))
+    assert isinstance(update, OrderUpdate)
+    before, after = project(read(order()).observations), project(update.observations)
+    assert held_because(before, after, own_drivers=False) == "staff_first"
+    assert after.reason["code"] == "deleted_at_till"
+
+
+def test_an_order_the_till_no_longer_has_was_deleted() -> None:
+    (asked,) = source().parse(call(ping((f"O:{ORDER}", "UPDATE", 1537971999000))))
+    assert isinstance(asked, FollowUp)
+    (update,) = source().parse_gone(asked, NOW)
+    (gone,) = update.observations
+    assert (update.order_id, update.location_id) == (ORDER, MERCHANT)
+    assert (gone.native_state, gone.state) == ("not found", "cancelled")
+    assert gone.data["reason"] == {"code": "deleted_at_till", "staff_first": True}
+    assert project([gone, *read(order()).observations]).state == "cancelled"
+    # of an order nobody here ever saw it is no news
+    assert update.courier_only
+    (said,) = source().parse(call(body_of("clover", "order_delete")))
+    assert isinstance(said, OrderUpdate)
+    assert not said.courier_only
+    tidy = source({"order": {"DELETE": ""}})
+    assert tidy.parse_gone(asked, NOW)[0].observations[0].state is None
 
 
 def test_a_restaurant_may_delete_to_tidy_up() -> None:
@@ -353,10 +383,41 @@ def test_polling_asks_for_what_changed() -> None:
         f"https://api.clover.com/v3/merchants/{MERCHANT}/orders?filter=modifiedTime%3E%3D1773511200000&"
     )
     assert request.headers == {"Authorization": "Bearer token-1"}
-    assert source(merchant_tokens="A=1\nB=2").poll(since) is None
     assert source(merchant_tokens="").poll(since) is None
     with pytest.raises(PayloadMalformed, match="elements: expected a list"):
         source().parse_poll(answered({"message": "401 Unauthorized"}), NOW)
+
+
+def test_every_merchant_is_polled_page_by_page() -> None:
+    clover = source(merchant_tokens="A=1\nB/B=2")
+    first = clover.poll(datetime(2026, 3, 14, 18, tzinfo=UTC))
+    assert first is not None
+    assert "/v3/merchants/A/orders?filter=modifiedTime%3E%3D1773511200000&" in first.url
+    full, short = answered({"elements": [{}] * 50}), answered({"elements": [{}] * 49})
+    second = clover.poll_next(first, full)
+    assert second is not None
+    assert second.url == f"{first.url}&offset=50"
+    third = clover.poll_next(second, full)
+    assert third is not None
+    assert third.url == f"{first.url}&offset=100"
+    other = clover.poll_next(third, short)
+    assert other is not None
+    assert other.url == first.url.replace("/A/", "/B%2FB/")
+    assert other.headers == {"Authorization": "Bearer 2"}
+    assert clover.poll_next(other, short) is None
+    assert clover.poll_next(other, answered({"message": "401 Unauthorized"})) is None
+    # whose merchant left meanwhile
+    assert source(merchant_tokens="C=3").poll_next(first, short) is None
+
+
+def test_a_polled_order_says_whose_it_is() -> None:
+    links = ("https://www.clover.com/v3/merchants/B%2FB/orders/1", "https://x", None, 5)
+    orders = [order(href=link) for link in links]
+    clover = source(merchant_tokens="A=1, B/B=2")
+    polled = clover.parse_poll(answered({"elements": orders}), NOW)
+    assert [update.location_id for update in polled] == ["B/B", "", "", ""]
+    alone = source().parse_poll(answered({"elements": orders[1:]}), NOW)
+    assert [update.location_id for update in alone] == [MERCHANT] * 3
 
 
 @pytest.mark.parametrize(
