@@ -19,6 +19,10 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 
+# SPECS: a folder of the vendors' own specifications, one <provider>.json each
+conformance: $(STAMP)
+	@$(BIN)/python -m tests.conformance $(SPECS)
+
 bench: $(STAMP)
 	@VAR_DIR=$(CURDIR)/var/bench $(BIN)/python manage.py bench $(ARGS)
 

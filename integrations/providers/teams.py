@@ -120,7 +120,6 @@ class Teams(Provider):
             "fallbackText": _cut(_sendable(message.text).strip() or "Order Up", _LONGEST_TITLE),
             "body": _body(message),
             "actions": list(_actions(message)),
-            "msteams": {"width": "Full"},
         }
         attachment = {
             "contentType": "application/vnd.microsoft.card.adaptive",
