@@ -22,6 +22,7 @@ from notifications.verdicts import EventVerdict, event_verdict, trace_lines
 from orders import phrases, pieces
 from orders.details import instant
 from orders.models import InboundCall, Observation, OrderEvent
+from orders.said_times import times_said
 
 #: order of rows that carry the same instant: cause before effect
 STAGES = ("heard", "changed", "decided", "queued", "sent", "answered")
@@ -104,11 +105,10 @@ class _Maker:
             yield self._call(call, self.history.observations.get(call.pk, ()))
         batches: dict[tuple[datetime, str], list[Observation]] = {}
         for observation in self.history.observations.get(None, ()):
-            who = observation.account.name if observation.account else observation.source
-            batches.setdefault((observation.received_at, who), []).append(observation)
+            batches.setdefault((observation.received_at, _who(observation)), []).append(observation)
         for (at, who), statements in batches.items():
             yield self.row(
-                at, "heard", who, _said(statements), verdict=_("applied"),
+                at, "heard", who, _said(statements, self.tz), verdict=_("applied"),
                 details=tuple(_statement(o, self.tz) for o in statements),
             )  # fmt: skip
 
@@ -129,8 +129,8 @@ class _Maker:
         if call.conflicting_bodies:
             details.append(_("The same event came again with another body; the first one counts."))
         return self.row(
-            call.received_at, "heard", call.account.name, _said(statements), verdict=verdict,
-            tone=tone, details=tuple(details),
+            call.received_at, "heard", call.account.name, _said(statements, self.tz),
+            verdict=verdict, tone=tone, details=tuple(details),
         )  # fmt: skip
 
     # -- what changed -------------------------------------------------------------------------
@@ -276,6 +276,13 @@ class _Maker:
             )  # fmt: skip
 
 
+def _who(observation: Observation) -> str:
+    """The account that spoke, or the person who pressed a button."""
+    if observation.account:
+        return observation.account.name
+    return str(observation.data.get("actor") or observation.source)
+
+
 def _target(delivery: Delivery) -> str:
     channel = words.channel_word(delivery.channel)
     if delivery.address is None:
@@ -303,7 +310,7 @@ def _sender(message: InboundMessage) -> str:
     return _("Guest, %(where)s") % {"where": where}
 
 
-def _said(statements: Sequence[Observation]) -> str:
+def _said(statements: Sequence[Observation], tz: ZoneInfo) -> str:
     """One line for what a call stated: the states it names, else its kinds."""
     said = [o for o in statements if o.state]
     # a part's state is worth a line only where nothing is said about the whole
@@ -326,7 +333,13 @@ def _said(statements: Sequence[Observation]) -> str:
         "note": _("a note"),
     }
     what = ", ".join(dict.fromkeys(kinds.get(o.kind, o.kind) for o in statements))
-    return _("sends %(what)s") % {"what": what}
+    times = dict.fromkeys(word for o in statements for word in _times(o, tz) if o.kind == "eta")
+    text = _("sends %(what)s") % {"what": what}
+    return f"{text}: {', '.join(times)}" if times else text
+
+
+def _times(observation: Observation, tz: ZoneInfo) -> list[str]:
+    return times_said(observation.data, tz, observation.received_at)
 
 
 def _statement(observation: Observation, tz: ZoneInfo) -> str:
@@ -335,8 +348,8 @@ def _statement(observation: Observation, tz: ZoneInfo) -> str:
     native = observation.native_state or observation.kind
     text = f"{observation.track}, {scope}: {native} → {word}"
     if observation.occurred_at and observation.occurred_at_basis != "arrival":
-        return f"{text} ({_second(observation.occurred_at, tz)})"
-    return text
+        text = f"{text} ({_second(observation.occurred_at, tz)})"
+    return ", ".join([text, *_times(observation, tz)])
 
 
 def _about(event: OrderEvent, tz: ZoneInfo) -> Iterable[str]:
@@ -352,6 +365,8 @@ def _about(event: OrderEvent, tz: ZoneInfo) -> Iterable[str]:
         yield _("%(new)s instead of %(old)s.") % times
     elif estimate:
         yield f"{estimate.astimezone(tz):%H:%M}."
+    if event.kind == "eta_changed" and event.account:
+        yield _("Said by %(who)s.") % {"who": event.account.name}
     if event.data.get("late_min"):
         yield _("%(n)d min later than first said.") % {"n": event.data["late_min"]}
     if event.epoch:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from integrations.contracts import RANK, TERMINAL, State
 from orders import phrases
+from orders.eta_state import waited_for
 from orders.models import Item, Order, OrderEvent, Part
 
 #: a ticket is at risk when its time is this close and the kitchen is not done
@@ -191,9 +192,10 @@ def item_lines(items: Iterable[Item]) -> list[ItemLine]:
 def due(order: Order, now: datetime) -> Due:
     """When the guest gets the order and whether that is in danger."""
     travels = order.fulfillment in phrases.TRAVELLING
-    at = order.est_delivery_at or order.promised_at if travels else order.est_ready_at
+    stated = order.est_delivery_at if travels else order.est_ready_at
+    at = waited_for(order.watch) or stated or order.promised_at
     at_door = travels and at is not None
-    at = at or order.est_ready_at or order.promised_at
+    at = at or order.est_ready_at
     waiting = order.state in _NOT_DONE or (travels and order.state not in TERMINAL)
     if not waiting:
         return Due(at, at_door, "over", "")

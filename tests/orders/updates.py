@@ -31,6 +31,7 @@ def says(
         track=values.pop("track", "kitchen"),
         scope=values.pop("scope", "order"),
         ref=values.pop("ref", ""),
+        kind=values.pop("kind", "transition"),
         ordering_key=ordering_key(at(minute)),
         state=state,
         native_state=state or "",
