@@ -103,8 +103,9 @@ class LocationAdmin(RestaurantPage):
         transaction.on_commit(clear_caches)
 
     def panels(self, request: HttpRequest, obj: Location) -> list[Panel]:
-        context = {"kitchen": obj, "is_busy": busy.is_busy(obj, timezone.now())}
-        return [Panel("admin/console/busy.html", {**context, "minutes": busy.EXTRA_MIN})]
+        until = busy.until_word(obj, timezone.now())
+        context = {"kitchen": obj, "until": until, "minutes": busy.EXTRA_MIN}
+        return [Panel("admin/console/busy.html", context)]
 
     def buttons(self) -> dict[str, Button]:
         return {"busy": self._start_busy, "calm": self._end_busy}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import Client
@@ -11,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from orders import busy, intake
+from orders.eta_state import waited_for
 from orders.eta_watch import watch_estimates
 from orders.models import Location, Observation, Order, OrderEvent
 from tests.factories import make_location, make_manager, make_restaurant
@@ -138,6 +140,61 @@ def test_it_ends_when_somebody_says_so(till: Till, nobody_plans: None) -> None:
     assert delays() == ["delayed:1"]
 
 
+def test_ending_it_and_pressing_again_adds_nothing_twice(till: Till, nobody_plans: None) -> None:
+    order = open_order(till, "A1")
+    press(till, at(2))
+    arrived = open_order(till, "A2", minute=3)
+    busy.end_busy(location_id=till.location.pk)
+    fresh = open_order(till, "A3", minute=5)
+    assert press(till, at(6)).moved == 1
+    for row, ready in ((order, 45), (arrived, 30), (fresh, 45)):
+        row.refresh_from_db()
+        assert row.est_ready_at == at(ready)
+        assert waited_for(row.watch) == at(45)
+
+
+def test_an_hour_later_whoever_still_waits_waits_longer(till: Till, nobody_plans: None) -> None:
+    times = {"promised_at": at(100).isoformat(), "est_ready_at": at(100).isoformat()}
+    order = open_order(till, "A1", **times)
+    press(till, at(2))
+    assert not busy.is_busy(Location.objects.get(pk=till.location.pk), at(63))  # by itself
+    assert press(till, at(63)).moved == 1
+    order.refresh_from_db()
+    assert order.est_ready_at == at(130)
+
+
+def test_tomorrows_orders_stay(till: Till, nobody_plans: None) -> None:
+    for name, minute in (("A1", 24 * 60), ("A2", 40)):
+        data = {
+            "times": {"placed_at": at(0).isoformat(), "promised_at": at(minute).isoformat()},
+            "fulfillment": {"type": "pickup", "scheduled": True},
+        }
+        apply(till.account, says(name, "accepted", data=data))
+    assert press(till, at(2)).moved == 1
+    assert manual()[0].data["times"] == {"est_ready_at": at(55).isoformat()}
+
+
+def test_a_delivery_that_slipped_moves_from_where_it_is(till: Till, nobody_plans: None) -> None:
+    order = open_order(till, "A1", promised_at=at(40).isoformat(), est_ready_at=at(20).isoformat())
+    apply(till.account, says("A1", data={"fulfillment": {"type": "delivery"}}, minute=1), 1)
+    slipped = {"times": {"est_ready_at": at(30).isoformat()}}
+    apply(till.account, says("A1", data=slipped, minute=2), 2)
+    press(till, at(3))
+    order.refresh_from_db()
+    assert (order.est_ready_at, order.est_delivery_at) == (at(45), at(65))
+
+
+def test_one_that_fails_does_not_stop_the_others(
+    till: Till, nobody_plans: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = open_order(till, "A1"), open_order(till, "A2")
+    Order.objects.filter(pk=bad.pk).update(watch={"pending_since": "yesterday"})
+    assert press(till, at(2)).moved == 1
+    assert "orders.busy_failed" in caplog.text
+    good.refresh_from_db()
+    assert good.est_ready_at == at(45)
+
+
 def test_a_delivery_moves_its_arrival(till: Till, nobody_plans: None) -> None:
     order = open_order(till, "A1")
     apply(till.account, says("A1", data={"fulfillment": {"type": "delivery"}}, minute=1), 1)
@@ -177,7 +234,10 @@ def test_the_console_has_the_button(till: Till, client: Client) -> None:
     page = reverse("admin:orders_location_change", args=[till.location.pk])
     assert "Add 15 minutes to everything open" in client.get(page).content.decode()
     client.post(reverse("admin:orders_location_busy", args=[till.location.pk]))
-    assert "minutes longer until" in client.get(page).content.decode()
+    until = Location.objects.get(pk=till.location.pk).busy_until
+    assert until is not None
+    clock = f"{until.astimezone(ZoneInfo('America/New_York')):%H:%M}"
+    assert f"15 minutes longer until {clock}" in client.get(page).content.decode()
     client.post(reverse("admin:orders_location_calm", args=[till.location.pk]))
     left = Location.objects.get(pk=till.location.pk).busy_until
     assert left is None or left < timezone.now() + timedelta(0)
