@@ -55,7 +55,7 @@ class Reading:
 
 def is_draft(order: Mapping[str, Any]) -> bool:
     """A cart somebody is still filling."""
-    return payloads.text(order.get("status")) in DRAFTS
+    return payloads.text(order.get("status")).removeprefix("wc-") in DRAFTS
 
 
 def read_order(order: Mapping[str, Any], reading: Reading) -> OrderUpdate:
@@ -67,7 +67,8 @@ def read_order(order: Mapping[str, Any], reading: Reading) -> OrderUpdate:
         raise PayloadMalformed("date_modified_gmt: missing")
     state, known = _state(native, order, reading)
     data = _data(order, native, reading)
-    content = json.dumps([native, state, data], sort_keys=True).encode()
+    # without the state: the same words read with another status map are the same statement
+    content = json.dumps([native, data], sort_keys=True).encode()
     key = f"order:{order_id}:{ordering_key(modified)}:{payloads.sha256(content)[:16]}"
     reached = _utc(order.get("date_completed_gmt"), "date_completed_gmt")
     is_dated = native == "completed" and reached is not None
@@ -122,6 +123,9 @@ def _data(order: Mapping[str, Any], native: str, reading: Reading) -> dict[str, 
         data["fulfillment"] = {"type": "delivery"}
     if code := REASONS.get(native):
         data["reason"] = {"code": code}
+        if native == "failed":
+            # the shop has told the guest who was paying; what it means for the food is for staff
+            data["reason"]["staff_first"] = True
     return data
 
 

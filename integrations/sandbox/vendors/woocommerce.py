@@ -65,7 +65,7 @@ class WooCommerce(SandboxVendor):
     # --- the API --------------------------------------------------------------------------------
 
     async def list_orders(self, request: web.Request) -> web.StreamResponse:
-        """GET the orders modified after a time, newest order first."""
+        """GET the orders modified after a time, newest order first unless asked otherwise."""
         if not self._is_authorized(request):
             return _unauthorized()
         since = request.query.get("modified_after", "")
@@ -74,6 +74,7 @@ class WooCommerce(SandboxVendor):
             return _error(400, "rest_invalid_param", text)
         try:
             limit = min(int(request.query.get("per_page", "10")), MOST_PER_PAGE)
+            first = (int(request.query.get("page", "1")) - 1) * limit
         except ValueError:
             return _error(400, "rest_invalid_param", "Invalid parameter(s): per_page")
         found = [
@@ -81,8 +82,17 @@ class WooCommerce(SandboxVendor):
             for (vendor, _, _), order in self.state.resources.items()
             if vendor == self.key and (not since or str(order.get("date_modified_gmt")) > since)
         ]
-        found.sort(key=lambda order: str(order.get("date_created_gmt")), reverse=True)
-        return json_reply(found[:limit], headers={"X-WP-Total": str(len(found))})
+        if request.query.get("orderby") == "id":
+            found.sort(key=lambda order: int(order.get("id", 0)))
+        else:
+            found.sort(key=lambda order: str(order.get("date_created_gmt")))
+        if request.query.get("order", "desc") == "desc":
+            found.reverse()
+        names = [name for name in request.query.get("_fields", "").split(",") if name]
+        if names:
+            found = [{name: order[name] for name in names if name in order} for order in found]
+        total = {"X-WP-Total": str(len(found))}
+        return json_reply(found[first : first + limit], headers=total)
 
     async def read_order(self, request: web.Request) -> web.StreamResponse:
         """GET one order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -12,6 +13,7 @@ from integrations.contracts import Customer, InboundCall, Observation, OrderUpda
 from integrations.errors import EventIgnored, PayloadMalformed, SignatureInvalid
 from integrations.signatures import hmac_base64
 from integrations.sources.woocommerce import WooCommerce
+from orders.lifecycle import held_because
 from orders.projection import project
 from tests.integrations.sources.mutations import bent, survive
 from tests.integrations.sources.payload_files import (
@@ -152,7 +154,7 @@ def test_states(native: str, method: str, state: str | None) -> None:
     assert update.unknown_states == ()
 
 
-@pytest.mark.parametrize("native", ["checkout-draft", "auto-draft"])
+@pytest.mark.parametrize("native", ["checkout-draft", "auto-draft", "wc-checkout-draft"])
 def test_a_draft_is_no_order(native: str) -> None:
     with pytest.raises(EventIgnored, match="draft"):
         source().parse(call(order(status=native)))
@@ -407,12 +409,52 @@ def test_polling_asks_for_what_changed() -> None:
     assert source().poll(since) is None
     request = source(consumer_key="ck_1", consumer_secret="cs_1").poll(since)
     assert request is not None
-    assert request.url == (
-        "https://example.com/wp-json/wc/v3/orders"
-        "?modified_after=2026-03-14T18%3A00%3A00&dates_are_gmt=true&per_page=100"
+    assert request.url.startswith(
+        "https://example.com/wp-json/wc/v3/orders?modified_after=2026-03-14T18%3A00%3A00"
+        "&dates_are_gmt=true&orderby=id&order=asc&per_page=50&_fields=id%2Cnumber%2C"
     )
     assert request.headers["Authorization"].startswith("Basic ")
     assert request.untrusted_url
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_what_polling_asks_for_is_all_that_is_read(name: str) -> None:
+    """A polled order says what its webhook said, so that it counts once."""
+    woo = source(CUSTOM, consumer_key="ck_1", consumer_secret="cs_1", promise_key="_slot")
+    request = woo.poll(datetime(2026, 3, 14, 18, tzinfo=UTC))
+    assert request is not None
+    fields = parse_qs(urlsplit(request.url).query)["_fields"][0].split(",")
+    whole = load("woocommerce", name)["body"]
+    asked = {field: whole[field] for field in fields if field in whole}
+    assert len(asked) < len(whole)
+    assert woo.parse_poll(answered([asked]), NOW) == [read(whole, woo)]
+
+
+def test_a_full_page_is_followed_by_the_next() -> None:
+    woo = source(consumer_key="ck_1", consumer_secret="cs_1")
+    first = woo.poll(datetime(2026, 3, 14, 18, tzinfo=UTC))
+    assert first is not None
+    second = woo.poll_next(first, answered([{}] * 50))
+    assert second is not None
+    assert second.url == f"{first.url}&page=2"
+    assert (second.headers, second.untrusted_url) == (first.headers, True)
+    assert woo.poll_next(second, answered([{}] * 49)) is None
+    assert woo.poll_next(second, answered({"code": "x"})) is None
+
+
+def test_the_same_words_under_another_map_are_the_same_statement() -> None:
+    body = order(status="in-oven")
+    keys = {
+        said(body, source({"order": {"in-oven": meaning}})).event_key
+        for meaning in ("preparing", "ready", "")
+    }
+    assert keys == {said(body).event_key}
+
+
+def test_a_failed_payment_is_for_staff_first() -> None:
+    failed = project([said(order(status="failed"))])
+    assert (failed.state, failed.reason["code"]) == ("failed", "payment_failed")
+    assert held_because(None, failed, own_drivers=False) == "staff_first"
 
 
 def test_a_poll_answer_that_is_no_list_is_refused() -> None:
