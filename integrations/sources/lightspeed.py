@@ -23,6 +23,7 @@ from integrations.errors import EventIgnored, PayloadMalformed
 from integrations.signatures import require_basic
 
 STREAM = "order"
+FAILURE = "FAILURE"
 #: status -> ours. Whom IN_DELIVERY and DELIVERED are about, the guest or the till, depends on
 #: who integrated it; a manager who knows maps them
 STATES: Mapping[str, str | None] = {
@@ -30,7 +31,7 @@ STATES: Mapping[str, str | None] = {
     "READY_FOR_PICKUP": State.READY,
     "CANCELLED": State.CANCELLED,
     "ABANDONED": State.CANCELLED,
-    "FAILURE": State.FAILED,
+    FAILURE: State.FAILED,
     "IN_DELIVERY": None,
     "DELIVERED": None,
     "CLOSED": None,
@@ -92,8 +93,8 @@ class Lightspeed(Source):
         state, known = payloads.look_up(native, STATES, self.status_map.get(STREAM))
         display = _display(notice)
         data: dict[str, Any] = {"display": display} if display else {}
-        if words := payloads.text(notice.get("reason"), 500):
-            data["reason"] = {"code": "other", "text": words}
+        if reason := _reason(notice, native):
+            data["reason"] = reason
         observation = Observation(
             # one statement however often it is sent: ranked streams cannot count repetitions
             event_key=payloads.key_within(_identity(notice), 370),
@@ -130,6 +131,15 @@ def _identity(notice: Mapping[str, Any]) -> str:
         payloads.text(account.get("uuid")) or payloads.text(notice.get("ikentooAccountIdentifier")),
     )
     return ":".join(words)
+
+
+def _reason(notice: Mapping[str, Any], native: str) -> dict[str, Any]:
+    """Why it ended. What never reached the till was paid for all the same: staff see it first."""
+    words = payloads.text(notice.get("reason"), 500)
+    reason: dict[str, Any] = {"code": "other", "text": words} if words else {}
+    if native == FAILURE:
+        reason = {"code": "other", **reason, "staff_first": True}
+    return reason
 
 
 def _display(notice: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import pytest
 from integrations.contracts import Observation, OrderUpdate, basic_auth
 from integrations.errors import EventIgnored, PayloadMalformed
 from integrations.sources.lightspeed import STATES, Lightspeed
+from orders.lifecycle import held_because
 from orders.projection import project
 from tests.integrations.sources.hostile import (
     FORGED,
@@ -142,6 +143,15 @@ def test_a_status_nobody_knows_is_reported_until_a_manager_maps_it() -> None:
 def test_a_late_success_does_not_take_ready_back() -> None:
     late = [said(status="READY_FOR_PICKUP"), said(status="SUCCESS")]
     assert project(late).state == project(late[::-1]).state == "ready"
+
+
+def test_an_order_that_never_reached_the_till_is_for_staff_first() -> None:
+    failed = project([said(status="FAILURE", reason="no such table")])
+    assert held_because(None, failed, own_drivers=False) == "staff_first"
+    assert failed.reason == {"code": "other", "text": "no such table", "staff_first": True}
+    assert said(status="FAILURE").data["reason"] == {"code": "other", "staff_first": True}
+    off = project([said(status="CANCELLED", reason="guest called")])
+    assert held_because(None, off, own_drivers=False) == ""
 
 
 def test_payments_say_nothing() -> None:
