@@ -197,7 +197,8 @@ class Clover(Source):
         query = {
             "filter": f"modifiedTime>={stamp}",
             "expand": EXPANDED,
-            "orderBy": "modifiedTime ASC",
+            # by creation: what changes while pages are turned stays on its page
+            "orderBy": "createdTime ASC",
             "limit": str(_PAGE),
             **({"offset": str(offset)} if offset else {}),
         }

@@ -76,7 +76,7 @@ class Clover(SandboxVendor):
         return json_reply(_shown(order, request))
 
     async def list_orders(self, request: web.Request) -> web.StreamResponse:
-        """GET the orders of a merchant modified since a time, oldest change first."""
+        """GET the orders of a merchant modified since a time, oldest first."""
         if not self._is_authorized(request):
             return _unauthorized()
         wanted = _FILTER.fullmatch(request.query.get("filter", ""))
@@ -89,7 +89,7 @@ class Clover(SandboxVendor):
             and order.get("merchant") == request.match_info["merchant"]
             and order.get("modifiedTime", 0) >= int(wanted[1])
         ]
-        found.sort(key=lambda order: order.get("modifiedTime", 0))
+        found.sort(key=lambda order: order.get("createdTime", 0))
         limit = request.query.get("limit", "100")
         most = min(int(limit), MOST_PER_PAGE) if limit.isdecimal() else 100
         offset = request.query.get("offset", "0")
