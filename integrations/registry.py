@@ -18,6 +18,7 @@ PROVIDERS: Mapping[str, str] = {
     "messenger": "integrations.providers.messenger.Messenger",
     "partner_webhook": "integrations.providers.partner_webhook.PartnerWebhook",
     "plivo": "integrations.providers.plivo.Plivo",
+    "power_automate": "integrations.providers.power_automate.PowerAutomate",
     "pusher": "integrations.providers.pusher.Pusher",
     "sendgrid": "integrations.providers.sendgrid.SendGrid",
     "signalwire": "integrations.providers.signalwire.SignalWire",

@@ -120,9 +120,10 @@ def message(
             **values["event"],
             "id": str(row.notification_id),
             "part": row.part_ref or "",
-            "occurred_at": _iso(row.occurred_at),
+            # what is about no event happened when it was decided
+            "occurred_at": _iso(row.occurred_at or row.created_at),
         },
-        restaurant=values["restaurant"],
+        restaurant={**values["restaurant"], "id": str(config.id), "timezone": facts.timezone},
         recipient={"first_name": facts.first_name, "audience": row.audience},
         links={name: url for name, url in values["links"].items() if url},
         callback_url=f"{webhook_url(account.token)}?a={attempt_id}",

@@ -92,7 +92,10 @@ ROUTES: list[dict[str, Any]] = [
             "order_delayed:earlier",
             "eta_changed",
         ],
-        "steps": [{"channel": "webhook", "when": "now"}],
+        "steps": [
+            {"channel": "webhook", "when": "now"},
+            {"channel": "automation", "when": "now"},
+        ],
         "purpose": "partner_ops",
     },
     {

@@ -18,6 +18,7 @@ from integrations.sandbox.vendors.olo import Olo
 from integrations.sandbox.vendors.otter import Otter
 from integrations.sandbox.vendors.partner_webhook import PartnerWebhook
 from integrations.sandbox.vendors.plivo import Plivo
+from integrations.sandbox.vendors.power_automate import PowerAutomate
 from integrations.sandbox.vendors.pusher import Pusher
 from integrations.sandbox.vendors.sendgrid import SendGrid
 from integrations.sandbox.vendors.shopify import Shopify
@@ -63,4 +64,5 @@ VENDORS: tuple[type[SandboxVendor], ...] = (
     Fcm,
     Clover,
     Airship,
+    PowerAutomate,
 )
