@@ -212,6 +212,19 @@ def sandbox_post(path: str, body: dict[str, Any], *, method: str = "POST") -> di
     return answer.json_object()
 
 
+def emit(vendor: str, **wanted: Any) -> dict[str, Any]:
+    """Let the sandbox post an event of ``vendor`` to the demonstration's own account there.
+
+    Managers add accounts of the same kind; the sandbox would speak to the newest one.
+    """
+    accounts = SourceAccount.objects.filter(restaurant__is_demo=True, source=vendor)
+    account = accounts.filter(mode="sandbox", enabled=True).order_by("pk").first()
+    if account is None:
+        raise SandboxRefused(f"the demonstration has no {vendor} account any more")
+    url = order_webhook_url(account)
+    return sandbox_post("emit", {"vendor": vendor, "account": url, **wanted})
+
+
 def lunch(stop: threading.Event) -> None:
     """Play the lunch service once on a database without orders."""
     from config.lunch import play

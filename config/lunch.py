@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from config.demo import LOCATION_ID, SQUARE_LOCATION_ID, SandboxRefused, sandbox_post
+from config.demo import LOCATION_ID, SQUARE_LOCATION_ID, SandboxRefused, emit, sandbox_post
 from integrations.errors import IntegrationError
 
 Step = tuple[float, Callable[[], None]]
@@ -69,7 +69,7 @@ class Till:
         self.version += 1
         self._plant(state, order_state)
         name = "order.created" if self.version == 1 else "order.updated"
-        sandbox_post("emit", {"vendor": "square", "type": name, "order_id": self.id})
+        emit("square", type=name, order_id=self.id)
 
     def _plant(self, state: str, order_state: str) -> None:
         when = _iso(datetime.now(UTC))
@@ -116,17 +116,14 @@ class Till:
 
     def courier(self, status: str, minutes: float) -> None:
         """News from the courier's company about this order."""
-        sandbox_post(
-            "emit",
-            {
-                "vendor": "uber_eats",
-                "delivery_id": self.courier_id,
-                "status": status,
-                "data": {
-                    "dropoff_eta": _in(minutes),
-                    "courier": {"name": "Casey R."},
-                    "tracking_url": f"https://track.example.com/{self.courier_id}",
-                },
+        emit(
+            "uber_eats",
+            delivery_id=self.courier_id,
+            status=status,
+            data={
+                "dropoff_eta": _in(minutes),
+                "courier": {"name": "Casey R."},
+                "tracking_url": f"https://track.example.com/{self.courier_id}",
             },
         )
 
@@ -143,14 +140,11 @@ class Shop:
     def post(self, **data: Any) -> None:
         """One event with the next sequence number."""
         self.sequence += 1
-        sandbox_post(
-            "emit",
-            {
-                "vendor": "cloudevents",
-                "order_id": f"WEB-{self.number}",
-                "sequence": self.sequence,
-                "data": {"order": {"id": f"WEB-{self.number}", "display": self.number}, **data},
-            },
+        emit(
+            "cloudevents",
+            order_id=f"WEB-{self.number}",
+            sequence=self.sequence,
+            data={"order": {"id": f"WEB-{self.number}", "display": self.number}, **data},
         )
 
     def open(self, items: list[str], minutes: float, **data: Any) -> None:
