@@ -125,6 +125,7 @@ def _inbound(
 
 def _refuse(account: SourceAccount, hint: str, at: datetime) -> HttpResponse:
     logger.warning("orders.signature_refused", extra={"account_id": account.pk})
+    account.last_signature_failure_at = at
     SourceAccount.objects.filter(pk=account.pk).update(
         signature_failures=F("signature_failures") + 1,
         last_signature_failure_at=at,
@@ -134,9 +135,13 @@ def _refuse(account: SourceAccount, hint: str, at: datetime) -> HttpResponse:
 
 
 def _note_call(account: SourceAccount, at: datetime) -> None:
-    """Keep the account's last call to the minute; the silence alarm needs no more."""
-    last = account.last_call_at
-    if last is None or at - last >= LAST_CALL_STEP:
+    """Keep the account's last call to the minute; the silence alarm needs no more.
+
+    At once after a refusal: the page must not call a connection refused that works again.
+    """
+    last, refused = account.last_call_at, account.last_signature_failure_at
+    was_refused = refused is not None and last is not None and refused >= last
+    if last is None or was_refused or at - last >= LAST_CALL_STEP:
         account.last_call_at = at
         SourceAccount.objects.filter(pk=account.pk).update(last_call_at=at)
 

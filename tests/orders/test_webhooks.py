@@ -88,6 +88,17 @@ def test_a_bad_signature_leaves_a_count_and_a_hint(till: Till) -> None:
     assert till.account.last_call_at is None
 
 
+def test_a_call_that_is_believed_again_is_noted_at_once(till: Till) -> None:
+    till.post(state="received")
+    body = json.dumps(till.event(state="ready")).encode()
+    till.post_raw(body, secret="somebody else's")
+    assert till.post(state="preparing").status_code == 202
+    till.account.refresh_from_db()
+    assert till.account.last_signature_failure_at is not None
+    assert till.account.last_call_at is not None
+    assert till.account.last_call_at > till.account.last_signature_failure_at
+
+
 def test_a_missing_signature_says_so(till: Till) -> None:
     Client().post(
         f"/hooks/orders/{till.account.token}/",
