@@ -77,12 +77,15 @@ class WhoTellsWidget(_TemplateWidget):
     template_name = "admin/console/who_tells_widget.html"
     source_title: str = ""
     milestones: Sequence[Said] = ()
+    #: a new source has said nothing yet
+    shows_heard: bool = True
 
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         context = super().get_context(name, value, attrs)
         told = set(value or ())
         shown = {one.state for one in self.milestones}
         context["source"] = self.source_title
+        context["shows_heard"] = self.shows_heard
         context["rows"] = [
             {
                 "name": f"{name}-{one.state}",
@@ -230,8 +233,8 @@ class SourceAccountForm(DeclaredSettingsForm):
 
     source_key: ClassVar[str] = ""
 
-    told_by_source = WhoTellsField(label=gettext_lazy("Who tells the guest?"))
-    status_map = StatusMapField(required=False, label=gettext_lazy("Words this source uses"))
+    told_by_source = WhoTellsField(label=gettext_lazy("Each step"))
+    status_map = StatusMapField(required=False, label=gettext_lazy("Its words"))
     #: the version the table was made from, inside it: two managers must not undo each other unseen
     map_version = forms.IntegerField(required=False)
     rank_commercial = _rank_field("commercial")
@@ -269,7 +272,9 @@ class SourceAccountForm(DeclaredSettingsForm):
     def _show_who_tells(self, setup: Setup, account: SourceAccount | None) -> None:
         widget = self.fields["told_by_source"].widget
         key = self.source_key
-        widget.source_title = registry.source_class(key).title or key
+        # "CloudEvents (any system)" is a name to choose by, not one to speak of
+        widget.source_title = (registry.source_class(key).title or key).partition(" (")[0]
+        widget.shows_heard = account is not None
         seen = account.seen_states if account else ()
         words = (account.status_map if account else {}).values()
         mapped = {meaning for one in words for meaning in one.values()}

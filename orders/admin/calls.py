@@ -53,7 +53,7 @@ class InboundCallAdmin(RestaurantPage):
         ("account_link", "order_link"),
         "event_key",
         ("received_at", "settled_at"),
-        ("conflicting_bodies", "body_hash"),
+        "conflicting_bodies",
     )
     readonly_fields = ("account_link", "order_link")
     actions = ("read_again",)

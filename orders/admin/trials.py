@@ -43,4 +43,5 @@ def _said_of_call(call: InboundCall) -> tuple[int, str]:
     }
     text = known.get(call.state, _("It arrived and was believed, but could not be used. {call}"))
     level = messages.SUCCESS if call.state in ("parked", "ignored") else messages.WARNING
-    return level, format_html("{} {}", format_html(text, call=link), call.cause)
+    cause = "" if call.state == "parked" else call.cause
+    return level, format_html("{} {}", format_html(text, call=link), cause)
