@@ -13,6 +13,7 @@ PROVIDERS: Mapping[str, str] = {
     "airship": "integrations.providers.airship.Airship",
     "console": "integrations.providers.console.Console",
     "fcm": "integrations.providers.fcm.Fcm",
+    "freshdesk": "integrations.providers.freshdesk.Freshdesk",
     "google_chat": "integrations.providers.google_chat.GoogleChat",
     "mailgun": "integrations.providers.mailgun.Mailgun",
     "messenger": "integrations.providers.messenger.Messenger",
@@ -28,6 +29,7 @@ PROVIDERS: Mapping[str, str] = {
     "twilio": "integrations.providers.twilio.Twilio",
     "web_push": "integrations.providers.web_push.WebPush",
     "whatsapp": "integrations.providers.whatsapp.WhatsApp",
+    "zendesk": "integrations.providers.zendesk.Zendesk",
 }
 
 SOURCES: Mapping[str, str] = {

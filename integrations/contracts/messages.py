@@ -118,6 +118,9 @@ class Reply:
     action: Mapping[str, str] = field(default_factory=dict)
     #: which of our numbers or pages it was sent to
     recipient: str = ""
+    #: the vendor's conversation it was said in (a ticket): our answer goes there, as its
+    #: ``Message.replaces_vendor_id``
+    thread: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from integrations.sandbox.vendors.clover import Clover
 from integrations.sandbox.vendors.deliverect import Deliverect
 from integrations.sandbox.vendors.doordash import DoorDash
 from integrations.sandbox.vendors.fcm import Fcm
+from integrations.sandbox.vendors.freshdesk import Freshdesk
 from integrations.sandbox.vendors.google_chat import GoogleChat
 from integrations.sandbox.vendors.grubhub import Grubhub
 from integrations.sandbox.vendors.lightspeed import Lightspeed
@@ -33,6 +34,7 @@ from integrations.sandbox.vendors.uber_eats import UberEats
 from integrations.sandbox.vendors.web_push import WebPush
 from integrations.sandbox.vendors.whatsapp import WhatsApp
 from integrations.sandbox.vendors.woocommerce import WooCommerce
+from integrations.sandbox.vendors.zendesk import Zendesk
 
 VENDORS: tuple[type[SandboxVendor], ...] = (
     Twilio,
@@ -63,6 +65,8 @@ VENDORS: tuple[type[SandboxVendor], ...] = (
     Toast,
     Fcm,
     Clover,
+    Zendesk,
+    Freshdesk,
     Airship,
     PowerAutomate,
 )
