@@ -129,7 +129,7 @@ class Row:
     occurred_at: datetime | None = None
     parts: tuple[PartFacts, ...] = ()
     items: tuple[str, ...] = ()
-    #: vendor id of the newest earlier message of the lane, where the vendor can add to it
+    #: vendor id of what this message adds to or changes, where the vendor can
     earlier_id: str = ""
     #: the id the account's own source gave the order
     source_order_id: str = ""
@@ -212,14 +212,52 @@ ORDER BY d.lane, d.id DESC
 """
 
 
-def earlier_ids(rows: Sequence[Row], *, account_id: int) -> dict[str, str]:
-    """Lane -> vendor id of the newest message that left in it through this account. One query."""
+_SAID_IN = """
+SELECT id, thread FROM notifications_inboundmessage
+WHERE id = ANY(%s::uuid[]) AND account_id = %s AND thread <> ''
+"""
+#: kinds whose milestone ends with the id of the words they are about
+_ABOUT_WORDS = frozenset({"status_requested", "reply", "customer_message"})
+
+
+def earlier_ids(rows: Sequence[Row], *, account_id: int) -> dict[int, str]:
+    """Row -> vendor id of what its message adds to or changes, at this account.
+
+    What answers a person goes into the conversation they wrote in; anything else to the newest
+    message that left in its lane. At most two queries.
+    """
+    newest = _newest_in_lanes(rows, account_id)
+    found = {row.id: newest[row.lane] for row in rows if row.lane in newest}
+    return found | _said_in(rows, account_id)
+
+
+def _newest_in_lanes(rows: Sequence[Row], account_id: int) -> dict[str, str]:
     orders = list({row.order_id for row in rows if row.order_id is not None})
     if not orders:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(_EARLIER, [orders, account_id, list({row.lane for row in rows})])
         return dict(cursor.fetchall())
+
+
+def _said_in(rows: Sequence[Row], account_id: int) -> dict[int, str]:
+    asked = {row.id: said for row in rows if (said := _words_of(row)) is not None}
+    if not asked:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_SAID_IN, [[str(said) for said in asked.values()], account_id])
+        threads: dict[UUID, str] = dict(cursor.fetchall())
+    return {row_id: threads[said] for row_id, said in asked.items() if said in threads}
+
+
+def _words_of(row: Row) -> UUID | None:
+    """The inbound message ``row`` is about."""
+    if row.kind not in _ABOUT_WORDS:
+        return None
+    try:
+        return UUID(row.milestone.rpartition(":")[2])
+    except ValueError:
+        return None
 
 
 def plain(quantity: Decimal) -> str:

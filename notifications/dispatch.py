@@ -144,7 +144,7 @@ def load_rows(ids: Sequence[int], account: AccountView) -> list[Row]:
     if account.edits:
         earlier = claims.earlier_ids(rows, account_id=account.id)
         for row in rows:
-            row.earlier_id = earlier.get(row.lane, "")
+            row.earlier_id = earlier.get(row.id, "")
     if account.of_source:
         known = sources_of_orders({row.order_id for row in rows if row.order_id is not None})
         for row in rows:

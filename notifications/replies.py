@@ -48,6 +48,7 @@ def _record_reply(account: AccountView, reply: contracts.Reply, received_at: dat
             "address": address,
             "text": reply.text[:2000],
             "intent": "other",
+            "thread": reply.thread[:200],
             "received_at": received_at,
         },
     )

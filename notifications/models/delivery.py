@@ -247,6 +247,8 @@ class InboundMessage(models.Model):
     intent = models.CharField(max_length=12)
     #: what we did, in a word the timeline shows
     outcome = models.CharField(max_length=60, blank=True)
+    #: the vendor's conversation it was said in (a ticket), where answers belong
+    thread = models.CharField(max_length=200, blank=True, db_default="")
     received_at = models.DateTimeField()
 
     class Meta:
