@@ -103,7 +103,7 @@ def _order_observation(
 ) -> list[Observation]:
     fragment = {
         name: data[name]
-        for name in ("items", "fulfillment", "reason", "courier", "flags", "note")
+        for name in ("items", "refunds", "fulfillment", "reason", "courier", "flags", "note")
         if name in data
     }
     if "times" in data:

@@ -211,6 +211,7 @@ def _update_check(*, any_state: bool) -> Check:
             "parts": _list(_part(state), 200),
             "legs": _list(_leg(leg_state), 20),
             "items": _list(_ITEM, 500),
+            "refunds": _list(_ITEM, 500),
             "customer": _CUSTOMER,
             "times": _TIMES,
             "fulfillment": _object(
@@ -244,7 +245,7 @@ def check_update(data: Any, *, path: str = "data", any_state: bool = False) -> d
     """
     _update_check(any_state=any_state)(data, path)
     checked: dict[str, Any] = data
-    for name in ("parts", "legs", "items"):
+    for name in ("parts", "legs", "items", "refunds"):
         ids = [entry["id"] for entry in checked.get(name, ())]
         if len(ids) != len(set(ids)):
             _fail(f"{path}.{name}", "an id appears twice")

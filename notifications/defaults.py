@@ -180,6 +180,10 @@ TEXTS: dict[tuple[str, str, str], dict[str, str]] = {
         "en": _SIGN + "order {{ order.number }} was changed: {{ event.change }}." + _LINK,
         "es": _SIGN + "tu pedido {{ order.number }} cambió: {{ event.change }}." + _LINK,
     },
+    ("order_edited:refunded", "customer", ""): {
+        "en": _SIGN + "we refunded {{ event.change }} of order {{ order.number }}." + _LINK,
+        "es": _SIGN + "reembolsamos {{ event.change }} de tu pedido {{ order.number }}." + _LINK,
+    },
     ("order_split", "customer", ""): {
         "en": _SIGN + "order {{ order.number }} will be ready in {{ parts.total }} parts."
         "{% if parts.next_eta != '' %} First about {{ parts.next_eta }}.{% endif %}" + _LINK,
@@ -269,6 +273,9 @@ TEXTS: dict[tuple[str, str, str], dict[str, str]] = {
         "{% if order.eta_time != '' %}, due {{ order.eta_time }}{% endif %}."
     },
     ("order_edited", "staff", ""): {"en": "#{{ order.number }} changed: {{ event.change }}"},
+    ("order_edited:refunded", "staff", ""): {
+        "en": "#{{ order.number }}: paid back {{ event.change }}"
+    },
     ("order_split", "staff", ""): {
         "en": "#{{ order.number }} now has {{ parts.total }} parts: {{ event.change }}"
     },

@@ -90,7 +90,7 @@ def trigger_of(kind: str, milestone: str) -> str:
     stem = milestone.partition(":")[0]
     if kind == "order_delayed" and stem in ("earlier", "overdue", "stalled"):
         return f"{kind}:{stem}"
-    if kind in ("reply", "alarm"):
+    if kind in ("reply", "alarm") or (kind == "order_edited" and stem == "refunded"):
         return f"{kind}:{stem}"
     return kind
 
@@ -129,6 +129,8 @@ def weight(kind: str, milestone: str) -> int:
     """How much a message says: a newer one replaces unsent ones that say no more than it."""
     if kind == "status_changed":
         return 100 + RANK.get(milestone, 0)
+    if milestone.startswith("refunded:"):
+        return 0  # money is told by itself, whatever happens to the order
     return {"order_delayed": 95, "part_status_changed": 80, "order_split": 70,
             "order_edited": 70, "eta_changed": 60}.get(kind, 0)  # fmt: skip
 

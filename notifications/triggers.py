@@ -10,7 +10,8 @@ from orders.phrases import state_word
 
 _DELAYS = ("order_delayed", "order_delayed:earlier", "order_delayed:overdue",
            "order_delayed:stalled")  # fmt: skip
-_KINDS = ("part_status_changed", "order_edited", "order_split", "eta_changed", "status_requested")
+_KINDS = ("part_status_changed", "order_edited", "order_edited:refunded", "order_split",
+          "eta_changed", "status_requested")  # fmt: skip
 _REPLIES = ("stop_confirmation", "start_confirmation", "help", "no_open_order")
 
 

@@ -92,6 +92,7 @@ def event_words(
     if kind in ("order_edited", "order_split"):
         sentence = str(data.get("sentence") or "")
         word = _("Order changed") if kind == "order_edited" else _("Order split")
+        word = _("Paid back") if stem == "refunded" else word
         return f"{word}: {sentence}" if sentence else word
     if kind == "order_delayed":
         words = {

@@ -7,6 +7,7 @@ more to keys that may know it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -142,6 +143,7 @@ class OrderOut(Out):
     fulfillment = FulfillmentOut()
     times = TimesOut()
     items = ItemOut(many=True)
+    refunds = ItemOut(many=True, help_text="what was paid back so far")
     parts = PartOut(many=True)
     legs = LegOut(many=True)
     courier = CourierOut()
@@ -195,6 +197,7 @@ def order_shape(order: Order, sources: Mapping[str, str]) -> dict[str, Any]:
         },
         "times": {name: getattr(order, name) for name in _TIMES},
         "items": [_line(item) | {"modifiers": list(item.modifiers)} for item in order.items.all()],
+        "refunds": [_refund(line) for line in detail.get("refunds") or ()],
         "parts": [_part(part) for part in order.parts.all() if part.state != "removed"],
         "legs": [_leg(leg) for leg in detail.get("legs") or []],
         "courier": _courier(detail.get("courier")),
@@ -213,6 +216,10 @@ def order_shape(order: Order, sources: Mapping[str, str]) -> dict[str, Any]:
 
 def _line(row: Item | Part) -> dict[str, Any]:
     return {"id": row.ref, "label": row.label, "quantity": row.quantity}
+
+
+def _refund(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {**line, "quantity": Decimal(line["quantity"])}
 
 
 def _part(part: Part) -> dict[str, Any]:

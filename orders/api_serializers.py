@@ -187,6 +187,7 @@ class _ListsIn(StrictSerializer):
         unique_ids(rows)
         return rows
 
+    validate_refunds = validate_items
     validate_parts = validate_items
     validate_legs = validate_items
 
@@ -201,6 +202,7 @@ class OrderUpdateIn(_ListsIn):
     parts = _rows(PartIn, 200, required=False)
     legs = _rows(LegIn, 20, required=False)
     items = _rows(ItemIn, 500, required=False)
+    refunds = _rows(ItemIn, 500, required=False)
     customer = CustomerIn(required=False)
     times = TimesIn(required=False)
     fulfillment = FulfillmentIn(required=False)

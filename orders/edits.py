@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from integrations.contracts import State
+from orders.details import quantity
 from orders.projection import IMPLICIT_PART, ItemView, PartView, Projection
-from orders.states import is_live
+from orders.states import REMOVED, is_live
 
 #: what a part that was just ordered looks like
 _ENTERING = frozenset({State.RECEIVED, State.ACCEPTED})
@@ -116,8 +117,13 @@ def edit_between(old: Projection, new: Projection) -> Edit:
     """What the customer should read about ``new`` that was not in ``old``.
 
     Item lists tell where both have one; parts tell what the lists did not. A first description is
-    no edit, nor is a part that a known item list had already promised.
+    no edit, nor is a part that a known item list had already promised. Money back is a refund.
     """
+    edit = _edit_between(old, new)
+    return replace(edit, removed=_not_refunded(edit.removed, refunds_between(old, new)))
+
+
+def _edit_between(old: Projection, new: Projection) -> Edit:
     listed = bool(old.items and new.items)
     comparable = listed and new.same_origin("items", old)
     items = compare_items(old.items, new.items) if comparable else Edit()
@@ -128,6 +134,38 @@ def edit_between(old: Projection, new: Projection) -> Edit:
         replacing = bool(parts.changed) or bool(parts.added and parts.removed)
         return parts if replacing else Edit(removed=parts.removed)
     return parts
+
+
+def refunds_between(old: Projection, new: Projection) -> tuple[Mapping[str, Any], ...]:
+    """The lines paid back since ``old``, each JSON-ready."""
+    if not new.same_origin("refunds", old):
+        return ()
+    return compare_items(old.refunds, new.refunds).added
+
+
+def refund_data(refunded: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The fields of an order_edited event that is a refund: "1 poke bowl, 2 tea"."""
+    lines = [dict(entry) for entry in refunded]
+    told = ", ".join(f"{entry['quantity']} {_name(entry)}" for entry in lines)
+    return {"refunded": lines, "sentence": told}
+
+
+def _not_refunded(
+    removed: Iterable[Mapping[str, Any]], refunded: Iterable[Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], ...]:
+    """What left the order without being paid back."""
+    paid: dict[str, Decimal] = {}
+    for entry in refunded:
+        paid[entry["label"]] = paid.get(entry["label"], Decimal(0)) + Decimal(entry["quantity"])
+    left: list[Mapping[str, Any]] = []
+    for entry in removed:
+        amount = Decimal(entry["quantity"])
+        covered = min(amount, paid.get(entry["label"], Decimal(0)))
+        if covered:
+            paid[entry["label"]] -= covered
+        if amount > covered:
+            left.append({**entry, "quantity": plain(amount - covered)})
+    return tuple(left)
 
 
 def is_split(old: Projection, new: Projection) -> bool:
@@ -142,7 +180,8 @@ def is_split(old: Projection, new: Projection) -> bool:
     before, after = _live_refs(was), _live_refs(now)
     if before == after or not before or not after:
         return False
-    if not {p.ref for p in now} - {p.ref for p in was} and not _merged_away(was, now):
+    is_new = {p.ref for p in now} - {p.ref for p in was}
+    if not (is_new or _merged_away(was, now) or _listed_again(was, now)):
         return False
     successors = Counter(p.replaces for p in now if p.ref not in before and p.is_live)
     if any(count > 1 for ref, count in successors.items() if ref):
@@ -157,6 +196,48 @@ def _merged_away(was: Iterable[PartView], now: Iterable[PartView]) -> bool:
     states = {p.ref: p.state for p in now}
     gone = [p for p in was if p.is_live and not is_live(states.get(p.ref, "removed"))]
     return any(p.kind == "fulfillment" and states.get(p.ref) != "cancelled" for p in gone)
+
+
+def held(part: PartView) -> dict[str, Decimal]:
+    """How many of which item a fulfilment holds."""
+    amounts: dict[str, Decimal] = {}
+    for line in part.contents:
+        item = str(line.get("item_id"))
+        amounts[item] = amounts.get(item, Decimal(0)) + quantity(line.get("quantity", 1))
+    return amounts
+
+
+def moved_between(old: Projection, new: Projection) -> str:
+    """What went from one part into another: "Miso soup: Box 1 > Box 2"; "" = nothing did."""
+    before = {p.ref: p for p in old.named_parts if p.is_live and p.kind == "fulfillment"}
+    after = {p.ref: p for p in new.named_parts if p.is_live and p.kind == "fulfillment"}
+    if before.keys() != after.keys() or not new.same_origin("parts", old):
+        return ""
+    labels = {line.ref: line.label for line in new.items}
+    told = []
+    for item in dict.fromkeys(i for part in before.values() for i in held(part)):
+        less: list[tuple[PartView, Decimal]] = []
+        more: list[tuple[PartView, Decimal]] = []
+        for ref, part in after.items():
+            change = held(part).get(item, Decimal(0)) - held(before[ref]).get(item, Decimal(0))
+            if change:
+                (more if change > 0 else less).append((part, abs(change)))
+        if less and more:
+            amount = min(sum(n for _, n in less), sum(n for _, n in more))
+            words = "" if amount == 1 else f"{plain(Decimal(amount))} "
+            words += labels.get(item) or item
+            told.append(f"{words}: {_labels(less)} > {_labels(more)}")
+    return ", ".join(told)
+
+
+def _labels(parts: Iterable[tuple[PartView, Decimal]]) -> str:
+    return " + ".join(_label(part) for part, _ in parts)
+
+
+def _listed_again(was: Iterable[PartView], now: Iterable[PartView]) -> bool:
+    """A fulfilment that had gone into another one is a part of its own again."""
+    gone = {p.ref for p in was if p.state == REMOVED}
+    return any(p.kind == "fulfillment" and p.is_live and p.ref in gone for p in now)
 
 
 def split_sentence(new: Projection) -> str:

@@ -27,6 +27,7 @@ CONFLICT = "conflict"
 COURIER_FAILED = "courier_failed"
 STAFF_FIRST = "staff_first"
 PART_READY = "part_ready"
+REFUNDED = "refunded"
 
 _FRESH_MIN: Mapping[str, int] = {
     PART_READY: 20,
@@ -38,6 +39,7 @@ _FRESH_MIN: Mapping[str, int] = {
     State.FAILED: 120,
     CONFLICT: 120,
     COURIER_FAILED: 120,
+    REFUNDED: 120,
 }
 _FRESH_DEFAULT_MIN = 10
 _BROUGHT = frozenset({"delivery", "shipping"})
@@ -82,7 +84,7 @@ class _Change:
         held: str = "",
         is_silent: bool = False,
     ) -> None:
-        stem = PART_READY if kind == "part_status_changed" else milestone
+        stem = PART_READY if kind == "part_status_changed" else milestone.partition(":")[0]
         is_old = self.occurred_at < self.now - freshness(stem)
         self.drafts.append(
             EventDraft(
@@ -252,22 +254,42 @@ def _progress(new: Projection, part: PartView) -> dict[str, Any]:
 
 def _contents(change: _Change) -> None:
     old, new = change.old, change.new
-    if old is None or new.state in TERMINAL:
+    if old is None:
+        return
+    refunded = edits.refunds_between(old, new)
+    if refunded and new.state not in CALLED_OFF:  # an order called off is paid back as a whole
+        data = edits.refund_data(refunded)
+        change.add("order_edited", _numbered(change, REFUNDED), data)
+    if new.state in TERMINAL:
         return
     if edits.is_split(old, new):
-        live = sorted(p.ref for p in new.named_parts if p.is_live)
-        _split(change, _fingerprint(live), {"sentence": edits.split_sentence(new)})
+        _divided(change, edits.split_sentence(new))
+    elif moved := edits.moved_between(old, new):
+        _divided(change, moved)
     couriers = sum(leg.is_live for leg in new.legs)
     if couriers > 1 and couriers > sum(leg.is_live for leg in old.legs):
-        _split(change, f"couriers:{couriers}", {"couriers": couriers})
+        _split(change, f"split:couriers-{couriers}", {"couriers": couriers})
     edit = edits.edit_between(old, new)
     if edit:
-        number = 1 + sum(1 for _, m, _ in change.recorded if m.startswith("edited:"))
-        change.add("order_edited", f"edited:{number}", edit.data())
+        change.add("order_edited", _numbered(change, "edited"), edit.data())
 
 
-def _split(change: _Change, name: str, data: Mapping[str, Any]) -> None:
-    milestone = f"split:{name}"
+def _numbered(change: _Change, stem: str) -> str:
+    """The next milestone of a kind that happens several times."""
+    return f"{stem}:{1 + sum(1 for _, m, _ in change.recorded if m.startswith(f'{stem}:'))}"
+
+
+def _divided(change: _Change, sentence: str) -> None:
+    """The order is divided otherwise than last told; back to an earlier way is news as well."""
+    name = _fingerprint(change.new)
+    told = [m.split(":") for _, m, _ in change.recorded if m.startswith("split:")]
+    numbered = {int(words[1]): words[2] for words in told if len(words) == 3}
+    last = max(numbered, default=0)
+    if numbered.get(last) != name:
+        _split(change, f"split:{last + 1}:{name}", {"sentence": sentence})
+
+
+def _split(change: _Change, milestone: str, data: Mapping[str, Any]) -> None:
     if change.is_recorded(milestone):
         return
     parts = [
@@ -277,8 +299,10 @@ def _split(change: _Change, name: str, data: Mapping[str, Any]) -> None:
     change.add("order_split", milestone, {"parts": parts, "total": len(parts), **data})
 
 
-def _fingerprint(refs: Collection[str]) -> str:
-    return hashlib.sha256("\n".join(refs).encode()).hexdigest()[:12]
+def _fingerprint(order: Projection) -> str:
+    """The same for the same live parts with the same things in them."""
+    live = sorted((p.ref, sorted(edits.held(p).items())) for p in order.named_parts if p.is_live)
+    return hashlib.sha256(repr(live).encode()).hexdigest()[:12]
 
 
 # ---------------------------------------------------------------------------- estimates

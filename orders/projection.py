@@ -89,6 +89,8 @@ class Projection:
     parts: tuple[PartView, ...] = ()
     legs: tuple[LegView, ...] = ()
     items: tuple[ItemView, ...] = ()
+    #: what was paid back so far, by line
+    refunds: tuple[ItemView, ...] = ()
     display: str = ""
     fulfillment: str = "pickup"
     is_scheduled: bool = False
@@ -108,8 +110,9 @@ class Projection:
     is_stated: bool = True
     #: a snapshot has listed the parts: one that appears later was added, not merely unmentioned
     lists_parts: bool = False
-    #: source account of "items", "parts" and "promised_at"; "" = nobody's or a manager's. A value
-    #: that only came from another account than before is no edit and no rescheduling
+    #: source account of "items", "refunds", "parts" and "promised_at"; "" = nobody's or a
+    #: manager's. A value that only came from another account than before is no edit, no refund
+    #: and no rescheduling
     origins: Mapping[str, str] = field(default_factory=dict)
     #: which estimates are a person's word
     staff_estimates: frozenset[str] = frozenset()
@@ -179,6 +182,7 @@ def project(
         lists_parts=joined.lists_parts,
         origins={
             "items": details.origin("items", commercial),
+            "refunds": details.origin("refunds", commercial),
             "promised_at": details.origin("promised_at", commercial),
             "parts": joined.parts_account,
         },
@@ -201,6 +205,7 @@ def _facts(
 
     return {
         "items": _items(details.first_stated("items", commercial)),
+        "refunds": _items(details.first_stated("refunds", commercial)),
         "display": text("display"),
         # nobody sends a courier for what is fetched
         "fulfillment": text("type") or ("delivery" if book.has_courier else default_fulfillment),

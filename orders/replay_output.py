@@ -61,6 +61,7 @@ def _order(name: str, order: Order, account: SourceAccount, home: House) -> dict
         "parts": [_part(part) for part in seen.named_parts],
         "legs": [_leg(leg) for leg in seen.legs],
         "items": [_item(item) for item in seen.items],
+        "refunds": [_item(item) for item in seen.refunds],
         "times": {name: _time(getattr(seen, name)) for name in _TIMES},
         "reason": _plain(seen.reason),
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from integrations import payloads
 from integrations.contracts import TERMINAL
+from orders import edits
 from orders.eta import EtaState
 from orders.models import Item, Order, Part
 from orders.projection import ItemView, PartView, Projection
@@ -44,6 +45,15 @@ def _detail(projection: Projection) -> dict[str, Any]:
         "table": projection.table,
         "reason": dict(projection.reason),
         "courier": dict(projection.courier),
+        "refunds": [
+            {
+                "id": line.ref,
+                "label": line.label,
+                "quantity": edits.plain(line.quantity),
+                "modifiers": list(line.modifiers),
+            }
+            for line in projection.refunds
+        ],
         "state_since": payloads.iso(projection.state_since),
         "state_account": projection.state_account,
         "legs": [

@@ -46,6 +46,7 @@ FULL: dict[str, Any] = {
         }
     ],
     "items": [{"id": "i1", "label": "Bowl", "quantity": 2, "modifiers": []}],
+    "refunds": [{"id": "i9", "label": "Soup", "quantity": 1, "modifiers": []}],
     "customer": {"name": "Ana", "phone": "+12025550143", "email": "a@example.com", "locale": "es"},
     "times": {"promised_at": None, "est_ready_at": "2026-03-14T18:45:00Z"},
     "fulfillment": {"type": "pickup", "scheduled": False, "table": "4"},
@@ -166,8 +167,8 @@ def test_every_observation_of_a_full_update() -> None:
     assert [o.event_key for o in update.observations] == ["key", "key#part:p1", "key#leg:l1"]
     assert order.track == part.track == "commercial"
     assert set(order.data) == {
-        *("display", "items", "times", "fulfillment", "reason", "courier", "flags", "note"),
-        "customer_kind",
+        *("display", "items", "refunds", "times", "fulfillment", "reason", "courier", "flags"),
+        *("note", "customer_kind"),
     }
     assert part.data["contents"] == [{"item_id": "i1", "quantity": 2}]
     assert leg.data["est_delivery_at"] == "2026-03-14T17:45:00+00:00"

@@ -218,3 +218,73 @@ def test_a_second_courier_is_a_split_and_a_replacement_is_not() -> None:
     assert [s["couriers"] for s in splits(story)] == [2]
     _, story = live([*start, run("z", "failed", "leg-1", 3), run("y", None, "leg-2", 4)])
     assert splits(story) == []
+
+
+# ---------------------------------------------------------------------------- refunds
+
+
+def paid_back(key: str, seq: int, state: str, left: list[str], back: dict[str, int]):  # type: ignore[no-untyped-def]
+    lines = [{"id": label, "label": label} for label in left]
+    refunds = [{"id": f"r-{label}", "label": label, "quantity": n} for label, n in back.items()]
+    return say(key, state, seq=seq, data={"items": lines, "refunds": refunds})
+
+
+def refunds(story) -> list[str]:  # type: ignore[no-untyped-def]
+    return [d.data["sentence"] for d in story if d.milestone.startswith("refunded:")]
+
+
+def test_money_back_is_told_as_such_and_not_as_an_edit() -> None:
+    said = [
+        paid_back("a", 1, "preparing", ["poke bowl", "miso soup", "tea"], {}),
+        paid_back("b", 2, "preparing", ["miso soup"], {"poke bowl": 1}),
+    ]
+    order, story = live(said)
+    assert refunds(story) == ["1 poke bowl"]
+    assert sentences(story) == ["1 poke bowl", "-1 tea"]
+    assert [(line.label, line.quantity) for line in order.refunds] == [("poke bowl", 1)]
+
+
+def test_each_refund_is_told_once_also_after_the_hand_over() -> None:
+    said = [
+        paid_back("a", 1, "preparing", ["tea"], {}),
+        paid_back("b", 2, "picked_up", ["tea"], {"tea": 1}),
+        paid_back("c", 3, "picked_up", ["tea"], {"tea": 1}),
+        paid_back("d", 4, "picked_up", ["tea"], {"tea": 3}),
+    ]
+    _, story = live(said)
+    assert refunds(story) == ["1 tea", "2 tea"]
+    assert [d.milestone for d in story if d.kind == "order_edited"] == ["refunded:1", "refunded:2"]
+
+
+def test_an_order_called_off_is_paid_back_without_a_word_about_its_lines() -> None:
+    said = [
+        paid_back("a", 1, "preparing", ["tea"], {}),
+        paid_back("b", 2, "cancelled", [], {"tea": 1}),
+    ]
+    assert told(live(said)[1]) == ["preparing", "cancelled"]
+
+
+def test_a_part_that_was_paid_back_is_no_edit_either() -> None:
+    said = [
+        part("a", "preparing", 1, "p1", "poke bowl"),
+        part("b", "preparing", 1, "p2", "tea"),
+        say("r", seq=3, data={"refunds": [{"id": "p2", "label": "tea"}]}),
+        part("c", "cancelled", 3, "p2", "tea"),
+    ]
+    from orders.lifecycle import diff_events
+    from orders.projection import project
+
+    drafts = diff_events(
+        project(said[:2]), project(said), recorded={("", "preparing", 0)}, trigger=said[2],
+        now=said[2].received_at, own_drivers=False,
+    )  # fmt: skip
+    assert [(d.milestone, d.data["sentence"]) for d in drafts] == [("refunded:1", "1 tea")]
+
+
+def test_what_another_source_says_was_paid_back_is_no_second_refund() -> None:
+    said = [
+        paid_back("a", 1, "preparing", ["tea"], {"tea": 1}),
+        say("b", "preparing", account="shop", track="commercial", seq=1, minute=2,
+            data={"refunds": [{"id": "9", "label": "ICED TEA"}]}),
+    ]  # fmt: skip
+    assert refunds(live(said, priorities={"shop": {"commercial": 30}})[1]) == []
