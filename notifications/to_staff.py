@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from consents.models import ContactAddress
 from notifications import outbox, routing
 from notifications.claims import Row
 from notifications.models import Delivery, DeliveryState, InboundMessage, Notification
@@ -52,7 +53,7 @@ def _queue(
 ) -> list[Delivery]:
     expires_at = now + routing.lifetime(KIND)
     found = []
-    for index, account in _ways(message, route, config, now):
+    for index, account, address in _ways(message, route, config, now):
         step = route.steps[index]
         is_waiting = step.get("when") in ("if_not_delivered", "if_not_acknowledged")
         notification = Notification.objects.create(
@@ -77,12 +78,12 @@ def _queue(
             Delivery.objects.create(
                 notification=notification,
                 # a helpdesk opens the ticket of whoever wrote; a chat needs no address
-                address=None if account.account_is_address else message.address,
+                address=address,
                 account_id=account.id,
                 channel=account.channel,
                 step=index,
                 state=DeliveryState.WAITING if is_waiting else DeliveryState.QUEUED,
-                lane=_lane(message, account),
+                lane=_lane(message, account, address),
                 due_at=now + timedelta(seconds=int(step.get("after_s") or 120) * is_waiting),
                 expires_at=expires_at,
                 created_at=now,
@@ -93,27 +94,50 @@ def _queue(
 
 def _ways(
     message: InboundMessage, route: RouteView, config: RestaurantConfig, now: datetime
-) -> Iterator[tuple[int, AccountView]]:
-    """(step, account) for everything the route names that can take the words."""
-    address = message.address
+) -> Iterator[tuple[int, AccountView, ContactAddress | None]]:
+    """(step, account, address there) for everything the route names that can take the words."""
     for index, step in enumerate(route.steps):
         for account in config.accounts_for(step["channel"], now):
             if step.get("account") not in (None, account.id) or account.id == message.account_id:
                 continue
             if account.account_is_address:
-                yield index, account
-            elif address is not None and account.reaches(address.channel, address.bound_to):
-                yield index, account
+                yield index, account, None
+            elif (address := _known_as(message, account)) is not None:
+                yield index, account, address
                 break
 
 
-def _lane(message: InboundMessage, account: AccountView) -> str:
+def _known_as(message: InboundMessage, account: AccountView) -> ContactAddress | None:
+    """Under which address the account knows whoever wrote: theirs, else another of the order's.
+
+    None for an account that writes to addresses of its own kind: the guest would get the note.
+    """
+    mine, order = message.address, message.order
+    if mine is None or account.channel in account.address_channels:
+        return None
+    if account.reaches(mine.channel, mine.bound_to):
+        return mine
+    if order is None or order.subject is None:
+        return None
+    named = (order.detail.get("contact") or {}).get("addresses") or {}
+    return next(
+        (
+            one
+            for one in order.subject.addresses.order_by("pk")
+            if account.reaches(one.channel, one.bound_to)
+            and named.get(one.channel) in (None, one.pk)
+        ),
+        None,
+    )
+
+
+def _lane(message: InboundMessage, account: AccountView, address: ContactAddress | None) -> str:
     """The lane of the order's other news there, so that they share a thread or a ticket."""
     if message.order_id is None:
         return f"message:{message.pk}"
-    if account.account_is_address:
+    if address is None:
         return f"{message.order_id}:a{account.id}"
-    return f"{message.order_id}:{message.address_id}:{account.channel}"
+    return f"{message.order_id}:{address.pk}:{account.channel}"
 
 
 def fill_in(rows: Sequence[Row]) -> None:

@@ -63,3 +63,18 @@ def test_the_next_step_waits_until_nobody_acknowledged(stage: Stage) -> None:
     text(stage, "I am allergic to nuts, please check")
     states = list(Delivery.objects.order_by("step").values_list("step", "state"))
     assert states == [(0, "queued"), (1, "waiting")]
+
+
+def test_the_guest_never_gets_the_note(stage: Stage) -> None:
+    """A step to a channel of people would reach the very guest who wrote."""
+    Route.objects.filter(triggers__contains=["customer_message"]).update(
+        steps=[{"channel": "sms", "when": "now"}, {"channel": "email", "when": "now"}]
+    )
+    clear_caches()
+    stage.open()
+    stage.settle_and_send()
+    before = len(stage.messages())
+    text(stage, "Please leave the sauce aside!")
+    stage.settle_and_send()
+    assert len(stage.messages()) == before
+    assert InboundMessage.objects.get().outcome == "left to staff"

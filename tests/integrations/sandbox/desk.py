@@ -12,6 +12,7 @@ from notifications.models import Delivery, InboundMessage, ProviderAccount, Rout
 from notifications.selectors import clear_caches, webhook_url
 from tests.factories import make_provider_account
 from tests.integrations.sandbox.calls import Client, Received, Receiver
+from tests.notifications.test_replies import text as texted
 from tests.stage import Stage, build_stage
 
 GUEST = "ana@example.com"
@@ -211,6 +212,11 @@ def words_for_staff_become_a_note(desk: Desk, notes: Any) -> None:
     desk.move("ready")
     last = desk.ticket(number)["comments"][-1]
     assert (last["public"], "ready" in last["text"]) == (True, True)
+
+
+def text_of_the_guest(desk: Desk, text: str) -> None:
+    """The guest answers a text message; the helpdesk knows them by their mailbox."""
+    assert texted(desk.stage, text).status_code == 200
 
 
 def mail_of_the_guest(desk: Desk, text: str) -> None:

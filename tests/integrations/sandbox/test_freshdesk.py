@@ -88,8 +88,9 @@ def test_a_stop_is_heard(desk: Desk) -> None:
     desks.a_stop_is_heard(desk)
 
 
-def test_words_for_staff_become_a_note(desk: Desk) -> None:
-    desks.words_for_staff_become_a_note(desk, desks.mail_of_the_guest)
+@pytest.mark.parametrize("said", [desks.mail_of_the_guest, desks.text_of_the_guest])
+def test_words_for_staff_become_a_note(desk: Desk, said: Any) -> None:
+    desks.words_for_staff_become_a_note(desk, said)
 
 
 def test_a_deleted_ticket_is_opened_anew(desk: Desk) -> None:
