@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from integrations import payloads
 from integrations.contracts import (
@@ -27,6 +27,7 @@ from integrations.errors import EventIgnored, PayloadMalformed, SignatureInvalid
 from integrations.signatures import hmac_base64, require_hmac
 from integrations.sources import shopify_courier as courier
 from integrations.sources import shopify_graphql as graphql
+from integrations.sources.shopify_api import Api
 from integrations.sources.shopify_order import line_labels, read_edit, read_order, shipping_type
 from integrations.sources.shopify_parts import PREPARED, Fetched, Statement, read_parts
 
@@ -45,7 +46,6 @@ EDITED = "orders/edited"
 COURIER_EVENT = "fulfillment_events/create"
 PARTS = "fulfillment_orders/"
 API_VERSION = "2026-07"
-_PAGE = 250
 
 
 class Shopify(Source):
@@ -73,6 +73,8 @@ class Shopify(Source):
     )
     priority: ClassVar[dict[str, int]] = {"commercial": 20, "kitchen": 20, "courier": 20}
     can_state: ClassVar[frozenset[str]] = frozenset(state.value for state in State)
+    #: a webhook is repeated for four hours
+    poll_every_s: ClassVar[int] = 900
 
     def __init__(self, account: Mapping[str, str], **options: Any) -> None:
         super().__init__(account, **options)
@@ -120,10 +122,11 @@ class Shopify(Source):
             order = payloads.load_object(call.body)
             update = read_order(order, self.status_map, self._promise_attribute)
             context = {"lines": line_labels(order), "shipping": shipping_type(order)}
-            return [update, self._ask_parts(update.order_id, context)]
+            return [update, self._api.parts(update.order_id, context)]
         if topic == EDITED:
             update = read_edit(payloads.load_object(call.body))
-            return [update, self._ask_order(update.order_id), self._ask_parts(update.order_id, {})]
+            asked = (self._api.order(update.order_id), self._api.parts(update.order_id, {}))
+            return [update, *asked]
         if topic in FULFILLMENT_TOPICS:
             return self._fulfillment(payloads.load_object(call.body))
         if topic == COURIER_EVENT:
@@ -137,7 +140,7 @@ class Shopify(Source):
         found: list[OrderUpdate | FollowUp] = [update]
         if body.get("shipment_status") == courier.READY:
             found.append(self._ask_ready(body.get("id"), body.get("updated_at"), update.order_id))
-        found.append(self._ask_parts(update.order_id, {"lines": line_labels(body)}))
+        found.append(self._api.parts(update.order_id, {"lines": line_labels(body)}))
         return found
 
     def _courier_event(self, body: dict[str, Any]) -> list[OrderUpdate | FollowUp]:
@@ -149,20 +152,10 @@ class Shopify(Source):
 
     # --- asking ----------------------------------------------------------------------------------
 
-    def _ask_order(self, order_id: str) -> FollowUp:
-        return FollowUp(
-            request=self._get(f"orders/{quote(order_id, safe='')}.json"),
-            coalesce_key=f"order:{order_id}",
-            order_id=order_id,
-        )
-
-    def _ask_parts(self, order_id: str, context: Mapping[str, str]) -> FollowUp:
-        return FollowUp(
-            request=self._get(f"orders/{quote(order_id, safe='')}/fulfillment_orders.json"),
-            coalesce_key=f"parts:{order_id}",
-            order_id=order_id,
-            context=context,
-        )
+    @property
+    def _api(self) -> Api:
+        version = quote(self.account.get("api_version") or API_VERSION, safe="")
+        return Api(self.base_url, version, self.account.get("access_token", ""))
 
     def _ask_whole(self, body: dict[str, Any], topic: str, call: InboundCall) -> FollowUp:
         """The order of a part and all its parts; the event itself names no order."""
@@ -173,43 +166,13 @@ class Shopify(Source):
         if word == "cancelled" and payloads.text(replacement):
             gone = payloads.inner(body, "fulfillment_order").get("id")
             context |= {"replaced": graphql.number_of(gone), "by": graphql.number_of(replacement)}
-        return self._ask_graphql("FulfillmentOrder", part, f"{word}:{part}", "", context)
+        return self._api.node("FulfillmentOrder", part, f"{word}:{part}", "", context)
 
     def _ask_ready(self, fulfillment: Any, at: Any, order_id: str) -> FollowUp:
         number = graphql.number_of(payloads.required_text(fulfillment, "fulfillment_id"))
         context = {"word": courier.READY, "at": payloads.text(at), "keyed": "yes"}
-        return self._ask_graphql(
-            "Fulfillment", number, f"{courier.READY}:{number}", order_id, context
-        )
-
-    def _ask_graphql(
-        self, kind: str, number: str, key: str, order_id: str, context: Mapping[str, str]
-    ) -> FollowUp:
-        return FollowUp(
-            request=HttpRequest.post(
-                f"{self.base_url}/admin/api/{self._version}/graphql.json",
-                json_body=graphql.question(kind, number),
-                headers=self._headers(),
-                untrusted_url=True,
-            ),
-            coalesce_key=payloads.key_within(key, 200),
-            order_id=order_id,
-            context={"kind": kind, "number": number, **context},
-        )
-
-    def _get(self, path: str) -> HttpRequest:
-        return HttpRequest.get(
-            f"{self.base_url}/admin/api/{self._version}/{path}",
-            headers=self._headers(),
-            untrusted_url=True,
-        )
-
-    def _headers(self) -> dict[str, str]:
-        return {"X-Shopify-Access-Token": self.account.get("access_token", "")}
-
-    @property
-    def _version(self) -> str:
-        return quote(self.account.get("api_version") or API_VERSION, safe="")
+        key = f"{courier.READY}:{number}"
+        return self._api.node("Fulfillment", number, key, order_id, context)
 
     @property
     def _promise_attribute(self) -> str:
@@ -233,24 +196,28 @@ class Shopify(Source):
         update = read_parts(fetched, self.status_map)
         return [update] if update is not None else []
 
+    # --- polling ---------------------------------------------------------------------------------
+
     def poll(self, since: datetime) -> HttpRequest | None:
-        """Orders updated since ``since``, closed ones included."""
+        """Orders updated since ``since``, closed ones included; their parts come after them."""
         if not (self._shop and self.account.get("access_token")):
             return None
-        query = {
-            "status": "any",
-            "updated_at_min": since.astimezone(UTC).isoformat(timespec="seconds"),
-            "limit": str(_PAGE),
-        }
-        return self._get(f"orders.json?{urlencode(query)}")
+        return self._api.changed_orders(since)
+
+    def poll_next(self, request: HttpRequest, response: HttpResponse) -> HttpRequest | None:
+        """The next page, and after the orders the fulfilment orders that changed."""
+        return self._api.next_page(request, response)
 
     def parse_poll(self, response: HttpResponse, received_at: datetime) -> list[OrderUpdate]:
-        """Every order of the answer, with the courier news it carries."""
-        found = payloads.load_object(response.body).get("orders")
-        return [
-            read_order(order, self.status_map, self._promise_attribute)
-            for order in payloads.objects(found)
-        ]
+        """Every order of the answer with the courier news it carries, or every part."""
+        answer = payloads.load_object(response.body)
+        if "orders" in answer:
+            return [
+                read_order(order, self.status_map, self._promise_attribute)
+                for order in payloads.objects(answer["orders"])
+            ]
+        changed = graphql.read_changes(answer)
+        return [update for fetched in changed for update in self._read_parts(fetched)]
 
 
 def _header(call: InboundCall, name: str) -> str:

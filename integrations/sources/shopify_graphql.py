@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from integrations import payloads
-from integrations.errors import PayloadMalformed
+from integrations.errors import PayloadMalformed, TransientError
 from integrations.sources.shopify_parts import Fetched, Statement
 
 #: so many parts and lines keep the question below the 1,000 points one question may cost
@@ -23,19 +23,28 @@ QUERY = """query ($id: ID!) {
 }
 fragment parts on Order {
   id
-  fulfillmentOrders(first: 10) {
+  fulfillmentOrders(first: 10) { pageInfo { hasNextPage } nodes { ...part } }
+}
+%s"""
+_PART = """fragment part on FulfillmentOrder {
+  id status updatedAt fulfillAt fulfillBy
+  deliveryMethod { methodType }
+  assignedLocation { location { id } }
+  lineItems(first: %d) {
     pageInfo { hasNextPage }
-    nodes {
-      id status updatedAt fulfillAt fulfillBy
-      deliveryMethod { methodType }
-      assignedLocation { location { id } }
-      lineItems(first: 25) {
-        pageInfo { hasNextPage }
-        nodes { totalQuantity remainingQuantity productTitle variantTitle lineItem { id } }
-      }
-    }
+    nodes { totalQuantity remainingQuantity productTitle variantTitle lineItem { id } }
   }
 }"""
+#: which parts changed; what else their orders consist of would cost too much to ask for
+CHANGES = """query ($query: String!, $after: String) {
+  fulfillmentOrders(first: 20, after: $after, query: $query, includeClosed: true, sortKey: ID) {
+    pageInfo { hasNextPage endCursor }
+    nodes { ...part order { id } }
+  }
+}
+%s"""
+#: asking again later helps
+_PASSING = frozenset({"THROTTLED", "INTERNAL_SERVER_ERROR", "TIMEOUT"})
 #: where an event names a part that certainly still exists, the likeliest first
 NAMED = (
     "moved_fulfillment_order",
@@ -49,7 +58,19 @@ NAMED = (
 
 def question(kind: str, number: str) -> dict[str, Any]:
     """The body of the POST about one fulfilment order or fulfilment."""
-    return {"query": QUERY, "variables": {"id": f"gid://shopify/{kind}/{number}"}}
+    variables = {"id": f"gid://shopify/{kind}/{number}"}
+    return {"query": QUERY % (_PART % 25), "variables": variables}
+
+
+def question_of_changes(since: str, cursor: str = "") -> dict[str, Any]:
+    """The body of the POST about the fulfilment orders ``since`` (a search) finds."""
+    return {"query": CHANGES % (_PART % 10), "variables": {"query": since, "after": cursor or None}}
+
+
+def next_cursor(answer: Mapping[str, Any]) -> str:
+    """Where the answer about changes goes on; "" on its last page."""
+    page = payloads.inner(answer, "data", "fulfillmentOrders", "pageInfo")
+    return payloads.text(page.get("endCursor"), 500) if page.get("hasNextPage") is True else ""
 
 
 def number_of(gid: Any) -> str:
@@ -72,9 +93,8 @@ def part_named(body: Mapping[str, Any]) -> str:
 
 
 def read_answer(answer: Mapping[str, Any], statement: Statement) -> Fetched:
-    """The order and its parts. Raises PayloadMalformed, also for what GraphQL calls errors."""
-    if codes := _error_codes(answer):
-        raise PayloadMalformed(f"Shopify answered with errors: {codes}")
+    """The order and its parts. Raises PayloadMalformed or TransientError."""
+    _refuse_errors(answer)
     node = payloads.inner(answer, "data", "node")
     order = payloads.inner(node, "order")
     listed = payloads.inner(order, "fulfillmentOrders")
@@ -90,15 +110,32 @@ def read_answer(answer: Mapping[str, Any], statement: Statement) -> Fetched:
     )
 
 
-def _error_codes(answer: Mapping[str, Any]) -> str:
+def read_changes(answer: Mapping[str, Any]) -> list[Fetched]:
+    """Parts that changed, by order. Raises PayloadMalformed or TransientError."""
+    _refuse_errors(answer)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in payloads.objects(payloads.inner(answer, "data", "fulfillmentOrders").get("nodes")):
+        if order_id := number_of(payloads.inner(entry, "order").get("id")):
+            found.setdefault(order_id, []).append(_in_rest_words(entry))
+    return [
+        Fetched(order_id=order_id, entries=entries, is_whole=False, is_excerpt=True)
+        for order_id, entries in found.items()
+    ]
+
+
+def _refuse_errors(answer: Mapping[str, Any]) -> None:
+    """GraphQL says with HTTP 200 what went wrong; some of it passes by itself."""
     errors = answer.get("errors")
     if not errors:
-        return ""
+        return
     codes = [
         payloads.text(payloads.inner(error, "extensions").get("code"), 60) or "unnamed"
         for error in payloads.objects(errors)
     ]
-    return ", ".join(dict.fromkeys(codes))[:200] or "unnamed"
+    words = ", ".join(dict.fromkeys(codes))[:200] or "unnamed"
+    if codes and set(codes) <= _PASSING:
+        raise TransientError("shopify", vendor_code=words)
+    raise PayloadMalformed(f"Shopify answered with errors: {words}")
 
 
 def _in_rest_words(entry: Mapping[str, Any]) -> dict[str, Any]:

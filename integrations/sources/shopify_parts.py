@@ -35,6 +35,8 @@ PREPARED: Mapping[str, str | None] = {
     "ready_for_pickup": State.READY,
 }
 METHODS = {"pick_up": "pickup", "local": "delivery", "shipping": "shipping"}
+#: no part is prepared in these: it was, and then the work was taken back
+_WAITING = frozenset({"open", "scheduled", "on_hold"})
 _OVER = frozenset({"closed", "cancelled", "incomplete"})
 
 StatusMap = Mapping[str, Mapping[str, str]]
@@ -64,6 +66,8 @@ class Fetched:
     #: fulfilment type by the order's shipping lines, for entries without a method
     shipping: str = ""
     is_whole: bool = True
+    #: some of the parts: what they have in common says nothing about the order
+    is_excerpt: bool = False
     statement: Statement = field(default_factory=Statement)
 
 
@@ -78,7 +82,7 @@ def read_parts(fetched: Fetched, status_map: StatusMap) -> OrderUpdate | None:
     unknown = [f"{STREAM} {part.native}" for part in kept if not part.state(added)[1]]
     newest = max(part.updated_at for part in parts)
     observations = [_snapshot(order_id, kept, newest, fetched.is_whole)]
-    if facts := _facts(kept, fetched.shipping):
+    if not fetched.is_excerpt and (facts := _facts(kept, fetched.shipping)):
         observations.append(_commercial(order_id, facts, newest))
     for part in kept:
         observations.append(_part(part, fetched, added))
@@ -210,10 +214,12 @@ def _part(part: _Part, fetched: Fetched, added: Mapping[str, str]) -> Observatio
 
 
 def _said(part: _Part, statement: Statement, added: Mapping[str, str]) -> Observation | None:
-    """What the event says about the part, unless the part is past it already."""
+    """What the event says about the part, unless the part is past it or went back since."""
     if statement.word not in PREPARED or part.native in ("cancelled", "incomplete"):
         return None
     if part.native == "closed" and part.method == "pick_up":
+        return None
+    if part.native in _WAITING and statement.at and part.updated_at > statement.at:
         return None
     state, _ = payloads.look_up(statement.word, PREPARED, added)
     keyed = statement.at if statement.is_keyed and statement.at else part.updated_at
@@ -235,7 +241,8 @@ def _label(part: _Part, labels: Mapping[str, Any]) -> str:
         titled(line) or payloads.text(labels.get(payloads.text(line.get("line_item_id"))))
         for line in part.lines
     ]
-    return ", ".join(word for word in words if word)[:200]
+    # half a label would take the place of a whole one
+    return ", ".join(words)[:200] if all(words) else ""
 
 
 def titled(line: Mapping[str, Any]) -> str:

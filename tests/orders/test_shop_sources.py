@@ -11,13 +11,16 @@ from urllib.parse import urlsplit
 import pytest
 from django.test import Client
 
+from integrations import http
 from integrations.sandbox.server import SandboxServer
 from integrations.signatures import hmac_base64
 from orders import follow_ups
-from orders.models import InboundCall, Order, SourceAccount
+from orders.models import InboundCall, Order, PendingFollowUp, SourceAccount
 from orders.selectors import webhook_url
 from tests.factories import make_location, make_restaurant, make_source_account
 from tests.integrations.sources.payload_files import body_of
+from tests.orders.senders import answering, open_account, recorded
+from tests.orders.senders import post as posted
 
 pytestmark = pytest.mark.django_db
 
@@ -143,3 +146,24 @@ def test_a_woocommerce_shop_pings_then_sells() -> None:
     assert InboundCall.objects.count() == 1
     assert post(account, body + b" ", dict(headers)).status_code == 401
     assert post(account, b" " * 10_000_000, dict(headers)).status_code == 413
+
+
+def test_a_throttled_question_is_asked_again(settings: Any) -> None:
+    """GraphQL refuses with HTTP 200: the call must wait, not be given up as unreadable."""
+    with answering() as vendor:
+        settings.SANDBOX_URL = vendor.url
+        http.configure(connect_timeout_s=2, read_timeout_s=3, allowed_origins=[vendor.url])
+        account = open_account("shopify")
+        body, headers = recorded("shopify", "fulfillment_orders_line_items_prepared_for_pickup")
+        vendor.body = json.dumps({"errors": [{"extensions": {"code": "THROTTLED"}}]}).encode()
+        assert posted(account, body, headers).status_code == 200
+        now = datetime.now(UTC) + timedelta(seconds=1)
+        assert follow_ups.fetch_due(now=now) == 1
+        pending = PendingFollowUp.objects.get()
+        assert (pending.tries, pending.last_error) == (1, "shopify · transient · code THROTTLED")
+        assert InboundCall.objects.get().state == "waiting"
+        vendor.body, _ = recorded("shopify", "graphql_two_parts")
+        assert follow_ups.fetch_due(now=now + timedelta(seconds=6)) == 1
+        http.close()
+    assert InboundCall.objects.get().state == "applied"
+    assert Order.objects.get().parts.count() == 2

@@ -7,10 +7,12 @@ with ``POST /_sandbox/emit``.
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 import uuid
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -34,6 +36,7 @@ from integrations.signatures import hmac_base64
 API_VERSION = "2026-07"
 KINDS = ("orders", "fulfillment_orders", "fulfillments")
 MOST_PER_PAGE = 250
+PARTS_PER_PAGE = 20
 API = "/admin/api/{version}"
 
 
@@ -69,18 +72,39 @@ class Shopify(SandboxVendor):
     # --- the API --------------------------------------------------------------------------------
 
     async def list_orders(self, request: web.Request) -> web.StreamResponse:
-        """GET the orders updated since a time; without ``status=any`` the open ones only."""
+        """GET the orders updated since a time; without ``status=any`` the open ones only.
+
+        A Link header leads to the next page, which takes no filter but ``limit`` and ``fields``.
+        """
         if not self._is_authorized(request):
             return _unauthorized()
-        since = request.query.get("updated_at_min", "")
+        query: Mapping[str, str] = request.query
+        try:
+            if token := query.get("page_info"):
+                if set(query) - {"page_info", "limit", "fields"}:
+                    return _error(400, "page_info: cannot be combined with other filters")
+                query = {**json.loads(base64.urlsafe_b64decode(token)), **query}
+            since = _time(query.get("updated_at_min", ""))
+            first, limit = int(query.get("first", "0")), int(query.get("limit", "50"))
+        except ValueError:
+            return _error(400, "Bad Request")
+        limit = min(limit, MOST_PER_PAGE)
         found = [
             order
             for (vendor, kind, _), order in self.state.resources.items()
             if (vendor, kind) == (self.key, "orders")
-            and (request.query.get("status") == "any" or not order.get("closed_at"))
-            and str(order.get("updated_at", "")) >= since
+            and (query.get("status") == "any" or not order.get("closed_at"))
+            and _time(str(order.get("updated_at", ""))) >= since
         ]
-        return json_reply({"orders": found[:MOST_PER_PAGE]})
+        headers = {}
+        if found[first + limit :]:
+            kept = {n: query[n] for n in ("updated_at_min", "status") if n in query}
+            more = json.dumps({**kept, "first": str(first + limit)}).encode()
+            page = {"limit": str(limit), "page_info": base64.urlsafe_b64encode(more).decode()}
+            headers["Link"] = f'<{request.url.with_query(page)}>; rel="next"'
+        if names := [name for name in query.get("fields", "").split(",") if name]:
+            found = [{name: order[name] for name in names if name in order} for order in found]
+        return json_reply({"orders": found[first : first + limit]}, headers=headers)
 
     async def read_order(self, request: web.Request) -> web.StreamResponse:
         """GET one order."""
@@ -96,20 +120,41 @@ class Shopify(SandboxVendor):
         return json_reply({"fulfillment_orders": self._parts(request.match_info["id"])})
 
     async def graphql(self, request: web.Request) -> web.StreamResponse:
-        """Answers one question: the node ``id`` with its order and that order's parts.
+        """Answers one question: the node ``id`` with its order and that order's parts, or (asked
+        with ``query``) the parts that changed since a time, with the ids of their orders.
 
         Reads the variables, not the query. Errors come with HTTP 200, as GraphQL has them.
         """
         if not self._is_authorized(request):
             return _unauthorized()
         try:
-            gid = str(json.loads(await request.read())["variables"]["id"])
+            asked = json.loads(await request.read())["variables"]
+            if "query" in asked:
+                return json_reply({"data": {"fulfillmentOrders": self._changes(asked)}})
+            gid = str(asked["id"])
         except (ValueError, KeyError, TypeError):
             text = "Variable $id of type ID! was provided invalid value"
             code = {"code": "INVALID_VARIABLE"}
             return json_reply({"errors": [{"message": text, "extensions": code}]})
         kind, _, number = gid.removeprefix("gid://shopify/").partition("/")
         return json_reply({"data": {"node": self._node(gid, kind, number)}})
+
+    def _changes(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        since = _time(str(asked["query"]).removeprefix("updated_at:>=").strip("'"))
+        first = int(asked.get("after") or 0)
+        found = [
+            part
+            for (vendor, kind, _), part in self.state.resources.items()
+            if (vendor, kind) == (self.key, "fulfillment_orders")
+            and _time(str(part.get("updated_at", ""))) >= since
+        ]
+        nodes = [
+            {**_camel(part), "order": {"id": f"gid://shopify/Order/{part.get('order_id')}"}}
+            for part in found[first : first + PARTS_PER_PAGE]
+        ]
+        more = bool(found[first + PARTS_PER_PAGE :])
+        page = {"hasNextPage": more, "endCursor": str(first + PARTS_PER_PAGE)}
+        return {"pageInfo": page, "nodes": nodes}
 
     def _node(self, gid: str, kind: str, number: str) -> dict[str, Any] | None:
         places = {"FulfillmentOrder": "fulfillment_orders", "Fulfillment": "fulfillments"}
@@ -297,6 +342,11 @@ def _camel(part: Mapping[str, Any]) -> dict[str, Any]:
         "assignedLocation": {"location": {"id": f"gid://shopify/Location/{place}"}},
         "lineItems": {"pageInfo": {"hasNextPage": False}, "nodes": lines},
     }
+
+
+def _time(text: str) -> datetime:
+    """A time with offset; the beginning of time for none. Raises ValueError."""
+    return datetime.fromisoformat(text) if text else datetime.min.replace(tzinfo=UTC)
 
 
 def _error(status: int, text: str, headers: Any = None) -> web.Response:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
 from integrations.contracts import (
     Customer,
     FollowUp,
+    HttpResponse,
     InboundCall,
     Observation,
     OrderUpdate,
@@ -566,11 +568,70 @@ def test_polling_lists_what_changed() -> None:
     assert source(access_token="").poll(since) is None
     request = source().poll(since)
     assert request is not None
-    assert request.url == (
-        f"{API}/orders.json?status=any&updated_at_min=2026-03-14T18%3A00%3A00%2B00%3A00&limit=250"
+    assert request.url.startswith(
+        f"{API}/orders.json?status=any&updated_at_min=2026-03-14T18%3A00%3A00%2B00%3A00&limit=40"
+        "&fields=id%2Cname%2C"
     )
     polled = source().parse_poll(answered({"orders": [order()]}), NOW)
     assert polled == [read(about("orders/updated", order()))]
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_what_polling_asks_for_is_all_that_is_read(name: str) -> None:
+    """A polled order says what its webhook said, so that it counts once."""
+    request = source().poll(datetime(2026, 3, 14, 18, tzinfo=UTC))
+    assert request is not None
+    fields = parse_qs(urlsplit(request.url).query)["fields"][0].split(",")
+    whole = body_of("shopify", name)
+    asked = {field: whole[field] for field in fields if field in whole}
+    assert len(asked) < len(whole)
+    (polled,) = source().parse_poll(answered({"orders": [asked]}), NOW)
+    told = read(about("orders/updated", whole))
+    assert (polled.customer, polled.display) == (told.customer, told.display)
+    assert {o.event_key for o in polled.observations} == {o.event_key for o in told.observations}
+
+
+def linked(link: str) -> HttpResponse:
+    return HttpResponse(200, {"link": link}, b'{"orders": []}')
+
+
+def test_pages_of_orders_are_followed_by_the_parts_that_changed() -> None:
+    shop = source()
+    first = shop.poll(datetime(2026, 3, 14, 18, tzinfo=UTC))
+    assert first is not None
+    before = f'<{API}/orders.json?page_info=back>; rel="previous"'
+    second = shop.poll_next(
+        first, linked(f'{before}, <{API}/orders.json?page_info=P%2B2>; rel="next"')
+    )
+    assert second is not None
+    sent, _, kept = second.url.partition("#")
+    assert parse_qs(urlsplit(sent).query).keys() == {"limit", "page_info", "fields"}
+    assert "page_info=P%2B2" in sent
+    # what follows the # is not sent, and remembers since when
+    assert unquote(kept) == "2026-03-14T18:00:00+00:00"
+    third = shop.poll_next(second, linked(before))
+    assert third is not None
+    assert (third.method, third.url) == ("POST", f"{API}/graphql.json")
+    variables = json.loads(third.body)["variables"]
+    assert variables == {"query": "updated_at:>='2026-03-14T18:00:00+00:00'", "after": None}
+    page = {"data": {"fulfillmentOrders": {"pageInfo": {"hasNextPage": True, "endCursor": "c"}}}}
+    fourth = shop.poll_next(third, answered(page))
+    assert fourth is not None
+    assert json.loads(fourth.body)["variables"] == {**variables, "after": "c"}
+    assert shop.poll_next(fourth, answered(page)) is None  # it would go on for ever
+    assert shop.poll_next(third, answered({"data": None})) is None
+
+
+@pytest.mark.parametrize(
+    "link", ['<https://[>; rel="next"', "<>; rel=next", "x" * 9000, 'rel="next"']
+)
+def test_an_odd_link_is_the_last_page(link: str) -> None:
+    shop = source()
+    first = shop.poll(datetime(2026, 3, 14, 18, tzinfo=UTC))
+    assert first is not None
+    after = shop.poll_next(first, linked(link))
+    assert after is not None
+    assert after.url.endswith("/graphql.json")
 
 
 def test_the_shop_or_the_stand_in_is_asked() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from integrations.contracts import FollowUp, InboundCall, Observation, OrderUpdate, ordering_key
-from integrations.errors import PayloadMalformed
+from integrations.errors import PayloadMalformed, TransientError
 from integrations.sources.shopify import Shopify
 from integrations.sources.shopify_graphql import number_of
 from integrations.sources.shopify_parts import PREPARED, STATES
@@ -378,7 +378,7 @@ def test_global_and_plain_ids_are_one_id() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ({"errors": [{"message": "x", "extensions": {"code": "THROTTLED"}}]}, "THROTTLED"),
+        ({"errors": [{"message": "x", "extensions": {"code": "ACCESS_DENIED"}}]}, "ACCESS_DENIED"),
         ({"errors": "Not Found"}, "unnamed"),
         ({"data": {"node": None}}, r"data\.node\.order\.id: missing"),
         ({"fulfillment_orders": [{"id": 1}]}, "updated_at: missing"),
@@ -390,6 +390,75 @@ def test_global_and_plain_ids_are_one_id() -> None:
 def test_answers_that_cannot_be_read_say_why(answer: Any, words: str) -> None:
     with pytest.raises(PayloadMalformed, match=words):
         source().parse_resource(follow_up(), answered(answer), NOW)
+
+
+@pytest.mark.parametrize("code", ["THROTTLED", "INTERNAL_SERVER_ERROR", "TIMEOUT"])
+def test_what_passes_by_itself_is_asked_again(code: str) -> None:
+    answer = {"errors": [{"message": "x", "extensions": {"code": code}}]}
+    with pytest.raises(TransientError, match=code):
+        source().parse_resource(follow_up(), answered(answer), NOW)
+    with pytest.raises(TransientError, match=code):
+        source().parse_poll(answered(answer), NOW)
+    mixed = {"errors": [*answer["errors"], {"extensions": {"code": "ACCESS_DENIED"}}]}
+    with pytest.raises(PayloadMalformed, match="ACCESS_DENIED"):
+        source().parse_poll(answered(mixed), NOW)
+
+
+def test_a_part_taken_back_since_is_not_called_ready() -> None:
+    asked = thin("line_items_prepared_for_pickup", fulfillment_order={"id": gid(BOWL)})
+    back = whole(asked, _1046000780={"status": "OPEN", "updatedAt": "2025-07-02T16:50:00Z"})
+    assert [o.state for o in parts_of(back)[BOWL]] == ["accepted"]
+    # the same status from before the event: prepared without having been begun
+    still = whole(asked, _1046000780={"status": "OPEN", "updatedAt": "2025-07-02T16:30:00Z"})
+    assert [o.state for o in parts_of(still)[BOWL]] == ["accepted", "ready"]
+
+
+def test_half_a_label_is_none() -> None:
+    lines = [{"line_item_id": number, "quantity": 1} for number in (1, 2)]
+    both = json.dumps({"1": "Poke Bowl", "2": "Miso Soup"})
+    assert only_part(listed(entry(line_items=lines), lines=both)).data["label"] == (
+        "Poke Bowl, Miso Soup"
+    )
+    assert (
+        "label" not in only_part(listed(entry(line_items=lines), lines='{"1": "Poke Bowl"}')).data
+    )
+
+
+# --- polled ---------------------------------------------------------------
+
+
+def changed(*nodes: dict[str, Any]) -> list[OrderUpdate]:
+    answer = {"data": {"fulfillmentOrders": {"nodes": list(nodes)}}}
+    return source().parse_poll(answered(answer), NOW)
+
+
+def node(order: str, place: int, **changes: Any) -> dict[str, Any]:
+    nodes = body_of("shopify", "graphql_two_parts")["data"]["node"]["order"]["fulfillmentOrders"]
+    return {**nodes["nodes"][place], "order": {"id": f"gid://shopify/Order/{order}"}, **changes}
+
+
+def test_parts_that_changed_are_read_by_order_and_remove_nothing() -> None:
+    first, other = changed(node("1", 0), node("2", 1), node("1", 1))
+    assert (first.order_id, other.order_id) == ("1", "2")
+    assert [o.ref for o in first.observations if o.scope == "part"] == [BOWL, SOUP]
+    assert [o.snapshot_parts for o in first.observations if o.kind == "snapshot"] == [None] * 3
+    # half the parts of an order promise nothing for all of it
+    assert not any("times" in o.data for o in first.observations)
+
+
+def test_a_polled_part_says_what_a_fetched_one_said() -> None:
+    fetched = whole(thin("split", fulfillment_order={"id": gid(BOWL)}))
+    (polled,) = changed(node(ORDER, 0), node(ORDER, 1))
+    parts = {o.event_key for o in fetched.observations if o.scope == "part"}
+    assert {o.event_key for o in polled.observations if o.scope == "part"} == parts
+    told = project(fetched.observations)
+    again = project([*fetched.observations, *polled.observations])
+    assert (again.parts, again.promised_at) == (told.parts, told.promised_at)
+
+
+def test_changes_without_an_order_are_left_out() -> None:
+    nobodys = [node(ORDER, 0) | {"order": order} for order in (None, {}, {"id": 5.5}, "x")]
+    assert changed(*nobodys) == []
 
 
 # --- ready by a courier's event ---------------------------------------------------------------
