@@ -15,6 +15,7 @@ PROVIDERS: Mapping[str, str] = {
     "fcm": "integrations.providers.fcm.Fcm",
     "freshdesk": "integrations.providers.freshdesk.Freshdesk",
     "google_chat": "integrations.providers.google_chat.GoogleChat",
+    "hubspot": "integrations.providers.hubspot.HubSpot",
     "mailgun": "integrations.providers.mailgun.Mailgun",
     "messenger": "integrations.providers.messenger.Messenger",
     "partner_webhook": "integrations.providers.partner_webhook.PartnerWebhook",

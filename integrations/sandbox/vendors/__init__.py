@@ -12,6 +12,7 @@ from integrations.sandbox.vendors.fcm import Fcm
 from integrations.sandbox.vendors.freshdesk import Freshdesk
 from integrations.sandbox.vendors.google_chat import GoogleChat
 from integrations.sandbox.vendors.grubhub import Grubhub
+from integrations.sandbox.vendors.hubspot import HubSpot
 from integrations.sandbox.vendors.lightspeed import Lightspeed
 from integrations.sandbox.vendors.mailgun import Mailgun
 from integrations.sandbox.vendors.messenger import Messenger
@@ -65,6 +66,7 @@ VENDORS: tuple[type[SandboxVendor], ...] = (
     Toast,
     Fcm,
     Clover,
+    HubSpot,
     Zendesk,
     Freshdesk,
     Airship,
