@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from integrations.contracts import Observation
@@ -35,6 +35,11 @@ class Book:
             for said in (*self.said.values(), self.staff)
             for o in said
         )
+
+    def settle_states(self, kind: str) -> None:
+        """Read words that mean another thing for orders of this ``kind`` ("" = nobody said)."""
+        for account, said in self.said.items():
+            self.said[account] = [_meant(one, kind) for one in said]
 
     def priority(self, account: str, track: str) -> int:
         """How loud an account speaks for a track."""
@@ -82,6 +87,13 @@ def sort_out(
         else:
             book.said.setdefault(one.account, []).append(one)
     return book
+
+
+def _meant(one: Observation, kind: str) -> Observation:
+    by_kind = one.data.get("state_by")
+    if not isinstance(by_kind, Mapping) or kind not in by_kind:
+        return one
+    return replace(one, state=by_kind[kind])
 
 
 def _arrival(one: Observation) -> tuple[datetime, str]:

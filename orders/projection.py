@@ -159,7 +159,9 @@ def project(
     """
     book = sort_out(observations, priorities or {})
     commercial = book.fields_of("commercial")
-    facts = _facts(book, commercial, default_fulfillment)
+    kind = _kind(book, commercial)
+    book.settle_states(kind)
+    facts = _facts(book, commercial, kind or default_fulfillment)
     joined = joining.join(book, facts["fulfillment"])
     parts = _part_views(joined)
     if facts["est_ready_at"] is None:
@@ -191,9 +193,14 @@ def project(
     )
 
 
-def _facts(
-    book: Book, commercial: Sequence[details.Fields], default_fulfillment: str
-) -> dict[str, Any]:
+def _kind(book: Book, commercial: Sequence[details.Fields]) -> str:
+    """How the order reaches its guest; "" = nobody said, nor sent a courier."""
+    stated = details.first_stated("type", commercial)
+    # nobody sends a courier for what is fetched
+    return str(stated or ("delivery" if book.has_courier else ""))
+
+
+def _facts(book: Book, commercial: Sequence[details.Fields], fulfillment: str) -> dict[str, Any]:
     kitchen = book.fields_of("kitchen")
 
     def text(name: str) -> str:
@@ -207,8 +214,7 @@ def _facts(
         "items": _items(details.first_stated("items", commercial)),
         "refunds": _items(details.first_stated("refunds", commercial)),
         "display": text("display"),
-        # nobody sends a courier for what is fetched
-        "fulfillment": text("type") or ("delivery" if book.has_courier else default_fulfillment),
+        "fulfillment": fulfillment,
         "is_scheduled": details.first_stated("scheduled", commercial) is True,
         "table": text("table"),
         "placed_at": time("placed_at"),

@@ -51,7 +51,9 @@ class Observation:
     ``reason``, ``courier``, ``flags`` for scope order; ``label``, ``quantity``, ``modifiers``,
     ``contents``, ``replaces``, ``kind``, ``est_ready_at`` for scope part; ``est_delivery_at``,
     ``courier``, ``part_ids`` for scope leg. Times in it are ISO 8601 text in UTC. A ``reason`` with
-    ``staff_first`` true leaves it to staff whether the guest hears of the end.
+    ``staff_first`` true leaves it to staff whether the guest hears of the end. ``state_by`` holds
+    other states than ``state`` for kinds of order ({"pickup": "picked_up", "dine_in": None}), where
+    only the kind can tell what the source's word means.
     """
 
     event_key: str
