@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from integrations import payloads
 from integrations.contracts import (
@@ -28,38 +29,21 @@ from integrations.errors import EventIgnored, PayloadMalformed, SignatureInvalid
 from integrations.redaction import without_members
 from integrations.signatures import hmac_base64, hmac_hex, matches_any
 from integrations.sources import otter_order as orders
-from integrations.sources.otter_order import Said
+from integrations.sources import otter_status as status
+from integrations.sources.otter_delivery import read_delivery
+from integrations.sources.otter_status import Said
 
-DELIVERY_STREAM = "deliveryStatus"
-#: status of a delivery -> state of the leg; PICKED_UP is a status of orders as well
-DELIVERY_STATES: Mapping[str, str | None] = {
-    "REQUESTED": None,
-    "ALLOCATED": None,
-    "ARRIVED_AT_PICKUP": None,
-    "PICKED_UP": State.OUT_FOR_DELIVERY,
-    "ARRIVED_AT_DROP_OFF": State.OUT_FOR_DELIVERY,
-    "COMPLETED": State.DELIVERED,
-    "CANCELED": State.FAILED,
-}
 WHOLE = frozenset({"orders.new_order", "orders.update"})
 HISTORY = "orders.order_status_update"
-CANCEL = "orders.cancel_order"
 DELIVERY = "delivery.delivery_status_update"
-#: events that say a status by their own name
-NAMED: Mapping[str, str] = {
-    "orders.confirm": "CONFIRMED",
-    "orders.order_ready": "PREPARED",
-    "orders.order_handed_off": "PICKED_UP",
-    "orders.order_fulfilled": "FULFILLED",
-    # an intention; the update that follows confirms it
-    CANCEL: "CANCELED",
-}
 _PRIVATE = frozenset(
     {"location", "coordinates", "latitude", "longitude", "dropoffInfo", "customerPayments"}
 )
 _STORE = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 _PATH = re.compile(r"(/[\w.~%:-]+)+", re.ASCII)
 _PAGE = 100
+#: orders are listed by when they were placed, and an order placed this long ago may still change
+COURSE = timedelta(hours=3)
 #: a list is as old as this at most when it arrives; an event sent meanwhile is newer
 LIST_AGE = timedelta(seconds=10)
 
@@ -154,85 +138,25 @@ class Otter(Source):
         if kind in WHOLE:
             return [orders.read_order(payload, said)]
         if kind == DELIVERY:
-            return [self._delivery(payload, _order_id(event), said)]
-        if kind != HISTORY and kind not in NAMED:
+            return [read_delivery(payload, status.order_id_of(event), said)]
+        if kind != HISTORY and kind not in status.NAMED:
             raise EventIgnored(f"event type {kind or 'missing'} says nothing about an order")
-        order_id = _order_id(event)
+        order_id = status.order_id_of(event)
         asked = self._follow_up(event, order_id)
         if kind == HISTORY:
-            update = orders.read_history(payload, order_id, said, is_fetched=asked is not None)
+            update = status.read_history(payload, order_id, said)
         else:
-            update = self._named(payload, kind, order_id, said, is_fetched=asked is not None)
+            update = status.read_named(payload, kind, order_id, said)
         return [update, asked] if asked else [update]
 
     def _said(self, event: Mapping[str, Any], received_at: datetime) -> Said:
-        at = orders.lenient_time(event.get("eventTime"))
+        at = status.lenient_time(event.get("eventTime"))
         return Said(
             key=payloads.key_within(payloads.required_text(event.get("eventId"), "eventId", 400)),
             at=at or received_at,
             basis="event" if at else "arrival",
             location_id=payloads.text(payloads.inner(event, "metadata").get("storeId")),
             status_map=self.status_map,
-        )
-
-    def _named(
-        self,
-        payload: Mapping[str, Any],
-        kind: str,
-        order_id: str,
-        said: Said,
-        *,
-        is_fetched: bool,
-    ) -> OrderUpdate:
-        word, mode = NAMED[kind], orders.mode_of(payload)
-        state, _ = orders.typed_state(
-            word, mode, orders.ORDER_STREAM, orders.ORDER_STATES, self.status_map
-        )
-        if is_fetched and not mode and word in orders.MODE_DECIDES:
-            state = None  # on its way, picked up or eaten here: the order will say
-        why = payloads.text(payload.get("cancellationReason"), 200) if kind == CANCEL else ""
-        observation = said.observe(
-            track="commercial",
-            scope="order",
-            native_state=kind,
-            state=state,
-            data={"reason": {"code": "other", "text": why}} if why else {},
-        )
-        return OrderUpdate(
-            order_id=order_id,
-            observations=(observation,),
-            aliases=(("external_id", order_id),),
-            location_id=said.location_id,
-            # a state alone is no order to show
-            courier_only=True,
-        )
-
-    def _delivery(self, payload: Mapping[str, Any], order_id: str, said: Said) -> OrderUpdate:
-        native = payloads.text(payload.get("deliveryStatus"), 80) or payloads.text(
-            payload.get("status"), 80
-        )
-        state, known = payloads.look_up(
-            native, DELIVERY_STATES, self.status_map.get(DELIVERY_STREAM)
-        )
-        at = orders.lenient_time(payload.get("updatedTime"))
-        leg = said.observe(
-            track="courier",
-            scope="leg",
-            # the courier an order shows and the one of its delivery are the same trip
-            ref=order_id,
-            ordering_class="ranked",
-            ordering_key=ordering_key(at or said.at),
-            native_state=native,
-            state=state,
-            data=_leg_data(payload),
-        )
-        return OrderUpdate(
-            order_id=order_id,
-            observations=(leg,),
-            aliases=(("external_id", order_id),),
-            location_id=said.location_id,
-            courier_only=True,
-            unknown_states=() if known or not native else (f"{DELIVERY_STREAM} {native}",),
         )
 
     # --- fetching ------------------------------------------------------------------------------
@@ -274,8 +198,8 @@ class Otter(Source):
         self, follow_up: FollowUp, response: HttpResponse, received_at: datetime
     ) -> list[OrderUpdate]:
         """The order of the answer, as of the event that asked for it."""
-        at = orders.lenient_time(follow_up.context.get("event_time"))
-        order = _unwrapped(payloads.load_object(response.body))
+        at = status.lenient_time(follow_up.context.get("event_time"))
+        order = orders.unwrapped(payloads.load_object(response.body))
         key = orders.fetched_key(order, ordering_key(at))
         store = follow_up.context.get("store", "")
         return [self._read(order, key, at, received_at, store)]
@@ -285,7 +209,7 @@ class Otter(Source):
         store = self.account.get("store_id", "")
         if not (self.base_url and store and self.account.get("access_token")):
             return None
-        since_text = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        since_text = (since - COURSE).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         query = urlencode({"limit": str(_PAGE), "minDateTime": since_text})
         return HttpRequest.get(
             f"{self.base_url}/manager/order/v1/orders?{query}",
@@ -298,12 +222,21 @@ class Otter(Source):
         found = payloads.load_object(response.body).get("orders")
         if not isinstance(found, list):
             raise PayloadMalformed("orders: expected a list")
-        listed = [_unwrapped(entry) for entry in payloads.objects(found)]
+        listed = [orders.unwrapped(entry) for entry in payloads.objects(found)]
         store = self.account.get("store_id", "")
         return [
             self._read(order, orders.fetched_key(order, ""), None, received_at - LIST_AGE, store)
             for order in listed
         ]
+
+    def poll_next(self, request: HttpRequest, response: HttpResponse) -> HttpRequest | None:
+        """The page its token leads to; the answer says none on the last one."""
+        token = payloads.text(response.json_object().get("offsetToken"), 2000)
+        if not token:
+            return None
+        base, _, query = request.url.partition("?")
+        asked = {**dict(parse_qsl(query)), "token": token}
+        return replace(request, url=f"{base}?{urlencode(asked)}")
 
     def _read(
         self,
@@ -315,33 +248,3 @@ class Otter(Source):
     ) -> OrderUpdate:
         basis = "event" if at else "arrival"
         return orders.read_order(order, Said(key, at or received_at, basis, store, self.status_map))
-
-
-def _unwrapped(value: dict[str, Any]) -> dict[str, Any]:
-    """The order itself: the manager's view puts it beside other things."""
-    inside = value.get("order")
-    return inside if isinstance(inside, dict) and "externalIdentifiers" not in value else value
-
-
-def _order_id(event: Mapping[str, Any]) -> str:
-    """Raises PayloadMalformed."""
-    meta = payloads.inner(event, "metadata")
-    payload = payloads.inner(meta, "payload")
-    named = payloads.inner(payload, "externalIdentifiers").get("id") or payload.get("orderId")
-    return payloads.required_text(named or meta.get("resourceId"), "metadata.resourceId")
-
-
-def _leg_data(payload: Mapping[str, Any]) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    # the courier's own pickup time is nothing to promise
-    if estimate := orders.lenient_time(payload.get("estimatedDeliveryTime")):
-        data["est_delivery_at"] = payloads.iso(estimate)
-    courier: dict[str, str] = {}
-    if name := payloads.text(payloads.inner(payload, "courier").get("name"), 100):
-        courier["name"] = name.split()[0]
-    link = payloads.text(payload.get("deliveryTrackingUrl"), 2000)
-    if link.startswith("https://"):
-        courier["tracking_url"] = link
-    if courier:
-        data["courier"] = courier
-    return data

@@ -72,20 +72,24 @@ class Otter(SandboxVendor):
         return json_reply(order) if order is not None else _error(404, "Order not found")
 
     async def list_orders(self, request: web.Request) -> web.StreamResponse:
-        """GET the orders of a store placed at or after a time."""
+        """GET the orders of a store placed at or after a time; ``offsetToken`` leads on."""
         if problem := self._problem(request):
             return problem
         since = request.query.get("minDateTime", "")
         try:
             limit = min(int(request.query["limit"]), MOST_PER_PAGE)
+            start = int(request.query.get("token", "0"))
         except (KeyError, ValueError):
-            return _error(400, "limit is required")
+            return _error(400, "limit is required, and a token is one of ours")
         found = [
             order
             for (vendor, _, _), order in self.state.resources.items()
             if vendor == self.key and str(order.get("orderedAt") or "9999") >= since
         ]
-        return json_reply({"orders": found[:limit]})
+        page: dict[str, Any] = {"orders": found[start : start + limit]}
+        if start + limit < len(found):
+            page["offsetToken"] = str(start + limit)
+        return json_reply(page)
 
     def _problem(self, request: web.Request) -> web.Response | None:
         login = request.headers.get("Authorization", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -171,7 +172,21 @@ def test_otter_posts_and_answers(client: Client, receiver: Receiver) -> None:
     for since, count in ((datetime(2026, 3, 14, tzinfo=UTC), 1), (NOW + timedelta(days=1), 0)):
         request = source.poll(since)
         assert request is not None
-        assert len(source.parse_poll(client.send(request), NOW)) == count
+        answer = client.send(request)
+        assert len(source.parse_poll(answer, NOW)) == count
+        assert source.poll_next(request, answer) is None
+    other = {**payload, "externalIdentifiers": {"id": "second", "friendlyId": "ZZ"}}
+    client.control("PUT", "otter/orders/second", other)
+    first = source.poll(datetime(2026, 3, 14, tzinfo=UTC))
+    assert first is not None
+    short = replace(first, url=first.url.replace("limit=100", "limit=1"))
+    page = client.send(short)
+    following = source.poll_next(short, page)
+    assert following is not None
+    rest = client.send(following)
+    listed = [*source.parse_poll(page, NOW), *source.parse_poll(rest, NOW)]
+    assert {update.order_id for update in listed} == {order_id, "second"}
+    assert source.poll_next(following, rest) is None
 
 
 @pytest.mark.parametrize(

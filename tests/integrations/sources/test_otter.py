@@ -228,11 +228,15 @@ def test_order_states(native: str, mode: str, state: str | None) -> None:
         ("ORDER_HANDED_OFF", "PICKUP", "picked_up"),
         ("ORDER_HANDED_OFF", "DRIVE_THROUGH", "picked_up"),
         ("ORDER_HANDED_OFF", "", "out_for_delivery"),
+        ("ORDER_HANDED_OFF", "DINE_IN", None),
+        ("ORDER_FULFILLED", "DRIVE_THROUGH", "picked_up"),
+        ("ORDER_FULFILLED", "DINE_IN", None),
+        ("ORDER_FULFILLED", "RESTAURANT_DELIVERY", "delivered"),
         ("ORDER_FULFILLED", "PICKUP", "picked_up"),
         ("ORDER_FULFILLED", "", "delivered"),
     ],
 )
-def test_history_states(native: str, mode: str, state: str) -> None:
+def test_history_states(native: str, mode: str, state: str | None) -> None:
     payload = {
         "orderStatusHistory": [{"status": native}],
         "fulfillmentInfo": {"fulfillmentMode": mode},
@@ -352,6 +356,33 @@ def test_a_fixed_time_is_a_promise(mode: str, promised: str) -> None:
     assert data["fulfillment"]["table"] == "7"
 
 
+@pytest.mark.parametrize(
+    ("told", "ready"),
+    [
+        ("PT20M", "18:20:04"),
+        ("PT1H30M", "19:30:04"),
+        ("PT1H", "19:00:04"),
+        ("PT0M", None),
+        ("PT9999H", None),
+        ("PT", None),
+        ("20", None),
+        ("P1D", None),
+        (20, None),
+        (None, None),
+    ],
+)
+def test_a_preparation_time_stands_in_for_an_estimate(told: Any, ready: str | None) -> None:
+    body = sample("orders_new_order")
+    payload = body["metadata"]["payload"]
+    payload["preparationTime"] = {"estimatedPreparationTime": told}
+    assert said(body).data["times"]["est_ready_at"] == "2026-03-14T18:20:00+00:00"
+    del payload["fulfillmentInfo"]["pickupTime"], payload["fulfillmentInfo"]["estimatedPickupTime"]
+    expected = ready and f"2026-03-14T{ready}+00:00"
+    assert said(body).data["times"].get("est_ready_at") == expected
+    payload["orderedAt"] = "9999-12-31T23:59:00Z"
+    assert "est_ready_at" not in said(body).data["times"]
+
+
 def test_null_deletes_nothing() -> None:
     body = event("orders.update", {"externalIdentifiers": {"id": ORDER}, "items": None})
     assert said(body).data == {"display": "11c514"[-6:], "times": {}}
@@ -387,9 +418,25 @@ def test_the_chain_of_names() -> None:
     assert read(body).aliases == (("channelOrderId", "UE-1"), ("external_id", "T-9"))
 
 
-def test_why_an_order_was_cancelled() -> None:
-    reason = said(sample("orders_cancel_order")).data["reason"]
-    assert reason == {"code": "other", "text": "CUSTOMER_CALLED_TO_CANCEL"}
+@pytest.mark.parametrize(
+    ("why", "code"),
+    [
+        ("CUSTOMER_CALLED_TO_CANCEL", "customer_request"),
+        ("UNAVAILABLE_ITEM", "item_unavailable"),
+        ("RESTAURANT_TOO_BUSY", "too_busy"),
+        ("KITCHEN_CLOSED", "closed"),
+        ("COURIER_NOT_FOUND", "courier_unavailable"),
+        ("UNABLE_TO_DELIVER", "courier_failed"),
+        ("FRAUDULENT_EATER", "fraud"),
+        ("DUPLICATE_ORDER", "duplicate"),
+        ("UNACCEPTED_ORDER", "rejected"),
+        ("LATE_DELIVERY", "other"),
+        ("SOMETHING_NEW", "other"),
+    ],
+)
+def test_why_an_order_was_cancelled(why: str, code: str) -> None:
+    body = event("orders.cancel_order", {"orderId": ORDER, "cancellationReason": why})
+    assert said(body).data["reason"] == {"code": code, "text": why}
 
 
 def test_payments_and_positions_are_not_kept() -> None:
@@ -413,26 +460,38 @@ def test_an_event_that_names_the_order_fetches_it() -> None:
     assert asked.coalesce_key == f"order:{ORDER}"
 
 
-def test_the_mode_of_the_fetched_order_decides_a_hand_over() -> None:
+def test_the_kind_of_the_order_decides_what_a_hand_over_is() -> None:
+    fulfilled = event("orders.order_fulfilled", {"orderId": ORDER}, eventId="e-2")
+    steps = [{"status": "ORDER_HANDED_OFF"}, {"status": "ORDER_FULFILLED"}]
+    history = event("orders.order_status_update", {"orderStatusHistory": steps}, eventId="e-3")
+    for mode, kind, state in (
+        ("PICKUP", "pickup", "picked_up"),
+        ("DRIVE_THROUGH", "drive_through", "picked_up"),
+        ("DINE_IN", "dine_in", "ready"),
+        ("DELIVERY", "delivery", "delivered"),
+    ):
+        known = read(order("PREPARED", mode)).observations
+        for thin in (fulfilled, history):
+            shown = project([*known, *read(thin).observations])
+            assert (shown.fulfillment, shown.state, shown.flags) == (kind, state, frozenset())
+    # nobody said of which kind the order is
+    assert project(read(history).observations).state == "delivered"
+
+
+def test_the_order_behind_a_name_is_read_as_of_the_event() -> None:
     otter = source(**FETCHING)
     body = event("orders.order_fulfilled", {"orderId": ORDER})
     body["metadata"]["resourceHref"] = f"{API}/v1/orders/{ORDER}"
     update, asked = otter.parse(call(body))
     assert isinstance(update, OrderUpdate)
     assert isinstance(asked, FollowUp)
-    assert update.observations[0].state is None
     payload = order("FULFILLED", "PICKUP")["metadata"]["payload"]
     for answer in (payload, {"order": payload, "injectionState": "OK"}):
         (fetched,) = otter.parse_resource(asked, answered(answer), NOW)
         told = [*update.observations, *fetched.observations]
-        shown = project(told)
-        assert (shown.state, shown.flags) == ("picked_up", frozenset())
+        assert project(told).state == project(reversed(told)).state == "picked_up"
         assert fetched.location_id == STORE
-    (history,) = source().parse(call(sample(HISTORY)))
-    fetching, _ = otter.parse(call(sample(HISTORY)))
-    assert isinstance(history, OrderUpdate)
-    assert isinstance(fetching, OrderUpdate)
-    assert [o.state for o in fetching.observations] == ["accepted", "ready", None]
+        assert fetched.observations[0].ordering_key == update.observations[0].ordering_key
 
 
 @pytest.mark.parametrize(
@@ -483,7 +542,7 @@ def test_orders_can_be_listed() -> None:
     request = otter.poll(datetime(2026, 3, 14, 18, tzinfo=UTC))
     assert request is not None
     assert request.url == (
-        f"{API}/manager/order/v1/orders?limit=100&minDateTime=2026-03-14T18%3A00%3A00Z"
+        f"{API}/manager/order/v1/orders?limit=100&minDateTime=2026-03-14T15%3A00%3A00Z"
     )
     assert request.headers["X-Store-Id"] == "store-1"
     payload = sample("orders_update_prepared")["metadata"]["payload"]
@@ -493,6 +552,21 @@ def test_orders_can_be_listed() -> None:
     assert (first.order_id, first.observations[0].state) == (ORDER, "ready")
     (again,) = otter.parse_poll(answered({"orders": [payload]}), moment("19:00:00"))
     assert [o.event_key for o in again.observations] == [o.event_key for o in first.observations]
+
+
+def test_a_list_goes_on_while_it_gives_a_token() -> None:
+    otter = source(**FETCHING, store_id="store-1")
+    first = otter.poll(NOW)
+    assert first is not None
+    second = otter.poll_next(first, answered({"orders": [], "offsetToken": "CgwI09+k="}))
+    assert second is not None
+    assert second.url == f"{first.url}&token=CgwI09%2Bk%3D"
+    assert (second.headers, second.untrusted_url) == (first.headers, True)
+    third = otter.poll_next(second, answered({"orders": [], "offsetToken": "x"}))
+    assert third is not None
+    assert third.url == f"{first.url}&token=x"
+    for last in ({"orders": []}, {"offsetToken": None}, {"offsetToken": ["x"]}, [], "x"):
+        assert otter.poll_next(first, answered(last)) is None
 
 
 @pytest.mark.parametrize("body", [{}, {"orders": None}, {"orders": {}}, []])
