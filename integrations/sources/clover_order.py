@@ -137,6 +137,12 @@ class _OrderReader:
             "display": self._display(),
             "items": [{"id": ref, **_line(line)} for ref, line in self.lines.items()],
         }
+        if paid_back := [
+            {"id": ref, **_line(line)}
+            for ref, line in self.lines.items()
+            if line.get("refunded") is True
+        ]:
+            data["refunds"] = paid_back
         if placed := instant(self.order.get("createdTime"), "createdTime"):
             data["times"] = {"placed_at": payloads.iso(placed)}
         if kind := _type(self.order):

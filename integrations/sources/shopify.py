@@ -28,7 +28,8 @@ from integrations.signatures import hmac_base64, require_hmac
 from integrations.sources import shopify_courier as courier
 from integrations.sources import shopify_graphql as graphql
 from integrations.sources.shopify_api import Api
-from integrations.sources.shopify_order import line_labels, read_edit, read_order, shipping_type
+from integrations.sources.shopify_lines import line_labels
+from integrations.sources.shopify_order import read_edit, read_order, shipping_type
 from integrations.sources.shopify_parts import PREPARED, Fetched, Statement, read_parts
 
 ORDER_TOPICS = frozenset(

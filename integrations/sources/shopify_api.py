@@ -18,9 +18,9 @@ _PAGE = 40
 #: what read_order and the courier's reader read
 _FIELDS = (
     *("id", "name", "order_number", "created_at", "updated_at", "cancelled_at", "cancel_reason"),
-    *("financial_status", "fulfillment_status", "line_items", "fulfillments", "shipping_lines"),
+    *("financial_status", "fulfillment_status", "line_items", "refunds", "fulfillments"),
     *("customer", "customer_locale", "phone", "email", "contact_email", "note_attributes"),
-    *("shipping_address", "billing_address", "location_id"),
+    *("shipping_address", "billing_address", "shipping_lines", "location_id"),
 )
 _NEXT = re.compile(r'<([^<>]+)>;\s*rel="?next"?', re.IGNORECASE)
 

@@ -15,7 +15,7 @@ from integrations import payloads
 from integrations.contracts import Customer, Observation, OrderUpdate, State, ordering_key
 from integrations.errors import PayloadMalformed
 from integrations.sources.shopify_courier import fulfillment_observation, lenient_time
-from integrations.sources.shopify_parts import titled
+from integrations.sources.shopify_lines import items, refunds
 
 STREAM = "order"
 #: what the order says -> ours. Money that moves later says nothing about the food
@@ -38,8 +38,6 @@ _REASON = re.compile(r"[a-z0-9_]{1,60}", re.ASCII)
 _PICKUP = re.compile(r"pick[\s_-]?up|collect", re.IGNORECASE)
 _LOCAL = re.compile(r"local[\s_-]?delivery", re.IGNORECASE)
 _PHONES = ((), ("shipping_address",), ("customer",), ("billing_address",))
-#: keeps what is handed to the fetching of parts small
-_MOST_LABELS = 100
 
 StatusMap = Mapping[str, Mapping[str, str]]
 
@@ -105,17 +103,6 @@ def read_edit(body: Mapping[str, Any]) -> OrderUpdate:
     return OrderUpdate(order_id=order_id, observations=(note,))
 
 
-def line_labels(order: Mapping[str, Any]) -> str:
-    """Line id -> label as JSON: the list of parts names its lines by id only."""
-    lines = payloads.objects(order.get("line_items"))[:_MOST_LABELS]
-    labels = {
-        ref: titled(line)[:80]
-        for line in lines
-        if (ref := payloads.text(line.get("id"))) and titled(line)
-    }
-    return json.dumps(labels, separators=(",", ":"))
-
-
 def shipping_type(order: Mapping[str, Any]) -> str:
     """pickup or delivery by the words of the shipping lines; "" when they say neither."""
     for line in payloads.objects(order.get("shipping_lines")):
@@ -160,8 +147,10 @@ def _data(order: Mapping[str, Any], promise_attribute: str) -> dict[str, Any]:
     number = name or payloads.text(order.get("order_number"), 40)
     data: dict[str, Any] = {
         "display": (number or payloads.text(order.get("id")))[:40],
-        "items": _items(order),
+        "items": items(order),
     }
+    if paid_back := refunds(order):
+        data["refunds"] = paid_back
     times = {
         "placed_at": payloads.time(order.get("created_at"), "created_at"),
         "promised_at": _promise(order, promise_attribute),
@@ -179,33 +168,6 @@ def _promise(order: Mapping[str, Any], attribute: str) -> Any:
         if payloads.text(entry.get("name")) == attribute:
             return lenient_time(payloads.text(entry.get("value")))
     return None
-
-
-def _items(order: Mapping[str, Any]) -> list[dict[str, Any]]:
-    items = []
-    for place, line in enumerate(payloads.objects(order.get("line_items"))):
-        left = line.get("current_quantity")
-        if left == 0 and not isinstance(left, bool):
-            continue  # taken off the order by an edit
-        items.append(
-            {
-                "id": payloads.text(line.get("id")) or f"line-{place}",
-                "label": titled(line) or payloads.text(line.get("name")) or "Item",
-                "quantity": payloads.number(left, payloads.number(line.get("quantity"))),
-                "modifiers": _modifiers(line),
-            }
-        )
-    return items
-
-
-def _modifiers(line: Mapping[str, Any]) -> list[str]:
-    words = []
-    for entry in payloads.objects(line.get("properties")):
-        name, value = payloads.text(entry.get("name")), payloads.text(entry.get("value"))
-        # a leading underscore marks what a shop hides from people
-        if name and value and not name.startswith("_"):
-            words.append(f"{name}: {value}"[:200])
-    return words
 
 
 def _legs(order: Mapping[str, Any], status_map: StatusMap) -> tuple[list[Observation], list[str]]:

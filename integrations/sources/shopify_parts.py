@@ -15,6 +15,7 @@ from typing import Any
 from integrations import payloads
 from integrations.contracts import Observation, OrderUpdate, State, ordering_key
 from integrations.errors import PayloadMalformed
+from integrations.sources.shopify_lines import titled
 
 STREAM = "fulfillment_order"
 #: status -> ours; closed depends on the delivery method
@@ -243,14 +244,6 @@ def _label(part: _Part, labels: Mapping[str, Any]) -> str:
     ]
     # half a label would take the place of a whole one
     return ", ".join(words)[:200] if all(words) else ""
-
-
-def titled(line: Mapping[str, Any]) -> str:
-    """What people call a line: its title, and the variant where there is a choice."""
-    title, variant = payloads.text(line.get("title")), payloads.text(line.get("variant_title"))
-    if not title or not variant or variant == "Default Title":
-        return title
-    return f"{title} ({variant})"[:200]
 
 
 def _contents(part: _Part) -> list[dict[str, Any]]:

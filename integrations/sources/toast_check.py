@@ -47,7 +47,14 @@ def selections(order: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], bool]
 
 def is_food(selection: Mapping[str, Any]) -> bool:
     """Whether the kitchen has anything to do with it."""
-    return payloads.text(selection.get("selectionType"), 60) not in NO_FOOD
+    is_money = payloads.text(selection.get("selectionType"), 60) in NO_FOOD
+    return not (is_money or selection.get("deferred") is True)
+
+
+def is_refunded(selection: Mapping[str, Any]) -> bool:
+    """Whether money was paid back for it; it stays on the check."""
+    amount = payloads.inner(selection, "refundDetails").get("refundAmount")
+    return isinstance(amount, int | float) and not isinstance(amount, bool) and amount > 0
 
 
 def line(selection: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,15 @@ from typing import Any
 from integrations import payloads
 from integrations.contracts import Observation, OrderUpdate, State, ordering_key
 from integrations.errors import PayloadMalformed
-from integrations.sources.toast_check import checks, guest, is_food, is_voided, line, selections
+from integrations.sources.toast_check import (
+    checks,
+    guest,
+    is_food,
+    is_refunded,
+    is_voided,
+    line,
+    selections,
+)
 
 ORDER_STREAM = "order.approvalStatus"
 PART_STREAM = "selection.fulfillmentStatus"
@@ -174,6 +182,10 @@ class _OrderReader:
         }
         if kind := self._type():
             data["fulfillment"]["type"] = kind
+        if paid_back := [
+            {"id": ref, **line(one)} for ref, (one, _) in self.lines.items() if is_refunded(one)
+        ]:
+            data["refunds"] = paid_back
         if native == "NOT_APPROVED":
             data["reason"] = {"code": "rejected"}
         return self._observe(

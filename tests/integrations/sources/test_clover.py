@@ -238,6 +238,17 @@ def test_money_back_is_a_note_and_no_cancellation(money: str) -> None:
     assert one.data["note"] == f"payment: {money.lower().replace('_', ' ')}"
 
 
+def test_a_line_that_was_paid_back_is_a_refund() -> None:
+    body = order("get_order_locked_paid")
+    body["lineItems"]["elements"][1]["refunded"] = True
+    data = read(body).observations[0].data
+    assert data["refunds"] == [
+        {"id": "LI2VJT2ABCRSC", "label": "Miso Salmon Bowl", "quantity": 1, "modifiers": []}
+    ]
+    assert len(data["items"]) == 2
+    assert "refunds" not in read(order()).observations[0].data
+
+
 @pytest.mark.parametrize("hidden", [None, ""])
 def test_a_hidden_order_is_no_order_yet(hidden: str | None) -> None:
     body = order(state=hidden)

@@ -23,6 +23,7 @@ from integrations.signatures import hmac_base64
 from integrations.sources.shopify import Shopify
 from integrations.sources.shopify_courier import STATES as COURIER_STATES
 from integrations.sources.shopify_order import STATES as ORDER_STATES
+from orders.edits import edit_between, refunds_between
 from orders.projection import project
 from tests.integrations.sources.mutations import bent, survive
 from tests.integrations.sources.payload_files import (
@@ -295,6 +296,29 @@ def test_the_promise_of_a_slot_app(value: Any, promised: str | None) -> None:
     shop = source(promise_attribute="Pickup time")
     stated = said(shop, note_attributes=[{"name": "Pickup time", "value": value}])
     assert stated.data["times"].get("promised_at") == promised
+
+
+def test_lines_paid_back_are_counted_over_all_refunds() -> None:
+    lines = [
+        {"id": 1, "title": "Poke Bowl", "quantity": 3, "current_quantity": 1},
+        {"id": 2, "name": "Miso", "quantity": 1, "current_quantity": 1},
+    ]
+    paid = [
+        {"refund_line_items": [{"line_item_id": 1, "quantity": 1}, {"line_item_id": 9}]},
+        {"refund_line_items": [{"line_item_id": 1, "quantity": 1}, {"quantity": 5}, None]},
+        {"refund_line_items": None, "transactions": [{}]},
+    ]
+    before = project([said(line_items=[{**lines[0], "current_quantity": 3}, lines[1]])])
+    stated = said(line_items=lines, refunds=paid, updated_at="2025-07-02T11:31:25-05:00")
+    assert stated.data["refunds"] == [
+        {"id": "1", "label": "Poke Bowl", "quantity": 2, "modifiers": []}
+    ]
+    after = project([stated])
+    (refunded,) = refunds_between(before, after)
+    assert (refunded["quantity"], refunded["label"]) == ("2", "Poke Bowl")
+    # told as money back, not as an edit
+    assert not edit_between(before, after)
+    assert "refunds" not in said(refunds=[]).data
 
 
 # --- edits ---------------------------------------------------------------

@@ -576,6 +576,23 @@ def test_a_full_page_is_followed_by_the_next() -> None:
     assert toast.poll_next(first, answered({"status": 401})) is None
 
 
+def test_a_line_that_was_paid_back_stays_and_is_a_refund() -> None:
+    checks = cooked("READY", "READY", "READY", "READY")
+    odd = ({"refundAmount": 12.5}, {"refundAmount": 0}, {"refundAmount": True}, [])
+    for selection, details in zip(checks[0]["selections"], odd, strict=True):
+        selection["refundDetails"] = details
+    data = read(event(checks=checks)).observations[0].data
+    assert [line["id"] for line in data["refunds"]] == ["s0"]
+    assert len(data["items"]) == 4
+    assert "refunds" not in read(event(checks=cooked("READY"))).observations[0].data
+
+
+def test_deferred_revenue_is_no_food() -> None:
+    checks = cooked("READY", "NEW")
+    checks[0]["selections"][1]["deferred"] = True
+    assert list(parts_of(read(event(checks=checks)))) == ["s0"]
+
+
 @pytest.mark.parametrize(
     "kind", ["TOAST_CARD_SELL", "TOAST_CARD_RELOAD", "HOUSE_ACCOUNT_PAY_BALANCE"]
 )
