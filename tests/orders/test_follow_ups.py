@@ -53,7 +53,14 @@ class Square:
         )
         urllib.request.urlopen(request, timeout=5).close()
 
-    def plant(self, **changes: Any) -> None:
+    def plant_many(self, count: int) -> list[str]:
+        """So many orders of their own."""
+        names = [f"order-{number}" for number in range(count)]
+        for name in names:
+            self.plant(name, id=name, reference_id=name)
+        return names
+
+    def plant(self, name: str = ORDER, **changes: Any) -> None:
         """The order as Square has it now."""
         order = copy.deepcopy(body_of("square", "get_order_two_pickups")["order"])
         now = datetime.now(UTC).isoformat()
@@ -62,7 +69,7 @@ class Square:
             details = entry["pickup_details"]
             times = [name for name in details if name.endswith("_at")]
             details |= dict.fromkeys(times, now)
-        self.tell(f"square/orders/{ORDER}", order, "PUT")
+        self.tell(f"square/orders/{name}", order, "PUT")
 
     def post(self, name: str = "order_updated") -> Any:
         """The next event about the order."""

@@ -11,9 +11,11 @@ from django.db import connection, transaction
 
 from integrations.contracts import HttpRequest
 from integrations.sandbox.server import SandboxServer
+from integrations.sources.square import _PAGE as SQUARE_PAGE
 from integrations.sources.square import Square as SquareSource
 from orders import polling, tasks
 from orders.models import Observation, Order, SourceAccount
+from orders.signals import order_event_recorded
 from tests.factories import make_location, make_restaurant, make_source_account
 from tests.orders.test_follow_ups import Square
 
@@ -70,7 +72,7 @@ def test_a_webhook_after_the_poll_says_nothing_new(square: Square) -> None:
     assert list(Order.objects.get().events.values()) == events
 
 
-def test_only_open_orders_are_worth_another_poll(square: Square) -> None:
+def test_only_open_orders_are_worth_a_poll_every_few_minutes(square: Square) -> None:
     square.plant()
     polling.poll_sources(now=now_plus())
     assert polling.poll_sources(now=now_plus(minutes=2)) == 0  # not yet
@@ -78,6 +80,22 @@ def test_only_open_orders_are_worth_another_poll(square: Square) -> None:
     assert polling.poll_sources(now=now_plus(minutes=4)) == 1
     assert Order.objects.get().state == "cancelled"
     assert polling.poll_sources(now=now_plus(minutes=8)) == 0
+
+
+def test_a_lost_first_word_is_found_while_nothing_is_open(square: Square) -> None:
+    assert polling.poll_sources(now=now_plus()) == 1
+    square.plant()
+    assert polling.poll_sources(now=now_plus(minutes=14)) == 0
+    assert polling.poll_sources(now=now_plus(minutes=16)) == 1
+    assert Order.objects.get().is_open
+
+
+def test_a_clock_put_back_leaves_no_account_waiting(square: Square) -> None:
+    polling.poll_sources(now=now_plus())
+    square.plant()
+    SourceAccount.objects.update(poll_due_at=now_plus(days=1))
+    assert polling.poll_sources(now=now_plus(minutes=16)) == 1
+    assert Order.objects.exists()
 
 
 def test_a_failed_poll_is_repeated_for_the_same_window(square: Square) -> None:
@@ -107,7 +125,8 @@ def test_an_order_nobody_can_place_keeps_the_window_open(square: Square) -> None
     assert account.poll_error.startswith(f"unknown location '{PLACE}'")
     location.external_ids = [PLACE]
     location.save()
-    polling.poll_sources(now=now_plus(minutes=1))
+    assert polling.poll_sources(now=now_plus(minutes=1)) == 0  # asking again at once helps nobody
+    assert polling.poll_sources(now=now_plus(minutes=4)) == 1
     assert Order.objects.exists()
     assert stored(square).poll_error == ""
 
@@ -143,6 +162,36 @@ def _open_order(square: Square) -> None:
     square.post()
     square.fetch()
     assert Order.objects.get().is_open
+
+
+def test_every_page_is_read(square: Square) -> None:
+    names = square.plant_many(SQUARE_PAGE + 3)
+    assert polling.poll_sources(now=now_plus()) == 1
+    assert Order.objects.count() == len(names) == SQUARE_PAGE + 3
+    assert stored(square).poll_error == ""
+
+
+def test_pages_have_an_end(square: Square, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "MOST_PAGES", 1)
+    square.plant_many(SQUARE_PAGE + 3)
+    polling.poll_sources(now=now_plus())
+    account = stored(square)
+    assert Order.objects.count() == SQUARE_PAGE
+    assert account.poll_error == "there are more than 1 pages of changes"
+    assert account.last_polled_at is None
+
+
+def test_a_next_page_elsewhere_is_not_asked_for(
+    square: Square, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def poll_next(self: SquareSource, request: object, response: object) -> HttpRequest | None:
+        return HttpRequest.get("https://evil.example.com/v2/orders")
+
+    monkeypatch.setattr(SquareSource, "poll_next", poll_next)
+    square.plant()
+    assert polling.poll_sources(now=now_plus()) == 1
+    assert "not at the vendor" in stored(square).poll_error
+    assert Order.objects.exists()
 
 
 def test_credentials_go_to_the_vendor_only(square: Square, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,6 +253,22 @@ def test_two_workers_do_not_poll_the_same_account(sandbox: SandboxServer) -> Non
     assert found == [0]  # while the claim is being made
     assert polling.poll_sources(now=now) == 0  # while its lease lasts
     assert polling.poll_sources(now=now + polling.LEASE) == 1  # its worker died
+
+
+def test_a_worker_that_took_too_long_leaves_the_account_to_the_next(
+    square: Square, nobody_plans: None
+) -> None:
+    square.plant()
+    later = now_plus(minutes=6)
+
+    def taken_over(**_: Any) -> None:
+        # while the first page is applied the lease runs out and another worker claims
+        SourceAccount.objects.update(poll_due_at=later)
+
+    order_event_recorded.connect(taken_over)
+    assert polling.poll_sources(now=now_plus()) == 1
+    account = stored(square)
+    assert (account.poll_due_at, account.last_polled_at) == (later, None)
 
 
 def test_calls_are_stored_while_an_account_is_claimed(square: Square) -> None:
