@@ -151,6 +151,7 @@ def test_marketplace_states(native: str, state: str | None) -> None:
     assert (observation.track, observation.scope) == ("commercial", "order")
     assert observation.ordering_class == "ranked"
     assert (update.order_id, update.location_id) == ("u-1", "7")
+    assert update.aliases == (("channelOrderId", "u-1"),)
     assert observation.event_key == f"grubhub:order:u-1:{native}"
     expected = () if state else ("marketplace.order WHATEVER",)
     assert update.unknown_states == expected
@@ -178,6 +179,20 @@ def test_the_order_of_arrival_does_not_matter() -> None:
         order = project(heard, default_fulfillment="delivery")
         assert order.state == "delivered"
     assert project(told[:1], default_fulfillment="delivery").is_stated is False
+
+
+@pytest.mark.parametrize("stamp", ["soon", "2024-05-28T00:30:00", "2024-05-28", 5, {}])
+def test_one_unreadable_time_does_not_cost_the_delivery(stamp: Any) -> None:
+    body = sample("delivery_delivered")
+    body["delivery"]["events"][3]["timestamp"] = stamp
+    assert said(body).state == "delivered"
+    assert said(body).event_key == said(sample("delivery_delivered")).event_key
+    body["delivery"]["events"] = body["delivery"]["events"][3:4]
+    if stamp == {}:
+        assert (said(body).state, said(body).occurred_at) == ("out_for_delivery", None)
+        return
+    with pytest.raises(PayloadMalformed, match=r"delivery\.events\.timestamp"):
+        read(body)
 
 
 def test_types_nobody_knows_are_reported_and_can_be_mapped() -> None:
