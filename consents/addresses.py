@@ -98,6 +98,8 @@ def normalize(channel: str, value: str, region: str = "") -> Normalized:
         return _phone(text, region)
     if channel == "email":
         return _email(text)
+    if channel == "web_push":
+        return Normalized(text, "browser")
     return Normalized(text, _DOTS + text[-4:])
 
 

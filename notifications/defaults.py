@@ -12,8 +12,17 @@ from notifications.models import MessageTemplate, MessageTemplateVersion, Route
 from notifications.selectors import clear_caches
 from orders.models import Restaurant
 
+#: a chat or browser the guest chose on the order's page comes before what the order was placed
+#: with, and is fallen back from when it cannot be reached
+CHOSEN: list[Mapping[str, Any]] = [
+    {"channel": "telegram", "when": "now"},
+    {"channel": "messenger", "when": "otherwise"},
+    {"channel": "push", "when": "otherwise"},
+    {"channel": "web_push", "when": "otherwise"},
+]
 CUSTOMER_STEPS: list[Mapping[str, Any]] = [
-    {"channel": "sms", "when": "now"},
+    *CHOSEN,
+    {"channel": "sms", "when": "otherwise"},
     {"channel": "email", "when": "otherwise"},
 ]
 
@@ -226,6 +235,12 @@ TEXTS: dict[tuple[str, str, str], dict[str, str]] = {
         "en": _SIGN + "order updates by text."
         "{% if restaurant.phone != '' %} Help: {{ restaurant.phone }}.{% endif %} "
         "Msg & data rates may apply. Reply STOP to end.",
+    },
+    ("reply:linked", "customer", ""): {
+        "en": _SIGN + "you will get news about order {{ order.number }} here. "
+        "It is {{ order.state_label }} now. Write STOP to end." + _LINK,
+        "es": _SIGN + "aquí recibirás noticias de tu pedido {{ order.number }}. "
+        "Ahora: {{ order.state_label }}. Escribe STOP para terminar." + _LINK,
     },
     ("reply:no_open_order", "customer", ""): {
         "en": _SIGN + "we see no open order for this number."

@@ -114,6 +114,15 @@ def _reaches_people(route: RouteView, config: RestaurantConfig) -> bool:
     return any(not _goes_to_accounts(step, config) for step in route.steps)
 
 
+def _is_beside_the_point(
+    step: Mapping[str, Any], occasion: Occasion, note: PlannedNotification
+) -> bool:
+    """A way this restaurant has no account for, beside others: not worth a line of the trace."""
+    have = {account.channel for account in occasion.config.accounts} | {"reply"}
+    others = {other["channel"] for other in note.route.steps}
+    return step["channel"] not in have and not others.isdisjoint(have)
+
+
 def _goes_to_accounts(step: Mapping[str, Any], config: RestaurantConfig) -> bool:
     """Whether the step's accounts are the address themselves: there are no people to look for."""
     accounts = [a for a in config.accounts if a.channel == step["channel"]]
@@ -188,7 +197,7 @@ def _plan_steps(
 ) -> None:
     for index, step in enumerate(note.route.steps):
         when = step.get("when", "now")
-        if _goes_to_accounts(step, occasion.config):
+        if _goes_to_accounts(step, occasion.config) or _is_beside_the_point(step, occasion, note):
             continue
         if when == "otherwise" and any(not d.is_waiting for d in note.deliveries):
             note.note(f"step {index + 1}", "not needed", f"{step['channel']} is only a fallback")

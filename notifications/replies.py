@@ -12,7 +12,7 @@ from consents import services as consent_services
 from consents import vendor_news
 from consents.models import ContactAddress
 from integrations import contracts
-from notifications import outbox, routing, steps, to_staff
+from notifications import linking, outbox, routing, steps, to_staff
 from notifications.models import Delivery, InboundMessage, Notification
 from notifications.selectors import AccountView, RestaurantConfig, restaurant_config
 from orders import intake
@@ -54,6 +54,8 @@ def _record_reply(account: AccountView, reply: contracts.Reply, received_at: dat
     )
     if not is_new:
         return False
+    if reply.action.get("type") == "link" and _link(account, config, reply, message, received_at):
+        return True
     order = latest_order(config, address)
     outcome = consent_services.handle_inbound_words(
         sender_group_id=config.sender_group_id,
@@ -76,6 +78,37 @@ def _record_reply(account: AccountView, reply: contracts.Reply, received_at: dat
     message.save(update_fields=["intent", "order", "address"])
     message.outcome = _answer(account, config, message, address, outcome, received_at)
     message.save(update_fields=["outcome"])
+    return True
+
+
+def _link(
+    account: AccountView,
+    config: RestaurantConfig,
+    reply: contracts.Reply,
+    message: InboundMessage,
+    now: datetime,
+) -> bool:
+    """Somebody came by the deep link of an order's page: news goes to this chat from now on.
+
+    False = no link of ours, or of an order too old: then it is words like any other.
+    """
+    public_id = linking.read_link_token(reply.action.get("value", ""))
+    if public_id is None:
+        return False
+    order = Order.objects.filter(restaurant_id=config.id, public_id=public_id).first()
+    if order is None:
+        return False
+    found = linking.choose(
+        order=order, account=account, value=reply.sender, key=reply.vendor_id, now=now
+    )
+    if found is None:
+        return False
+    address = ContactAddress.objects.get(pk=found.address_id)
+    _note_contact(account, address, reply.occurred_at or now)
+    message.intent, message.order, message.address = "link", order, address
+    message.outcome = "linked"
+    message.save(update_fields=["intent", "order", "address", "outcome"])
+    queue_reply(account, config, message, address, "linked", now)
     return True
 
 

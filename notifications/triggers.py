@@ -12,7 +12,7 @@ _DELAYS = ("order_delayed", "order_delayed:earlier", "order_delayed:overdue",
            "order_delayed:stalled")  # fmt: skip
 _KINDS = ("part_status_changed", "order_edited", "order_edited:refunded", "order_split",
           "eta_changed", "status_requested")  # fmt: skip
-_REPLIES = ("stop_confirmation", "start_confirmation", "help", "no_open_order")
+_REPLIES = ("stop_confirmation", "start_confirmation", "help", "no_open_order", "linked")
 
 
 def trigger_word(trigger: str) -> str:
@@ -29,6 +29,7 @@ def trigger_word(trigger: str) -> str:
         "reply:start_confirmation": _("Answer to START"),
         "reply:help": _("Answer to HELP"),
         "reply:no_open_order": _("Asked, but there is no open order"),
+        "reply:linked": _("Answer to whoever links a chat"),
     }
     return fixed.get(trigger) or event_words(kind, milestone, {})
 

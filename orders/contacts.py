@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from consents import services
 from consents.encryption import keyed_hash
@@ -56,6 +57,20 @@ def settle_contact(
     if found.subject_id is not None:
         columns["subject_id"] = found.subject_id
     return columns, [f"contact {problem}" for problem in found.problems]
+
+
+def settle_chosen(order: Order, subject_id: UUID) -> None:
+    """The guest (``order`` is locked) named a chat or browser: now there is somebody to tell.
+
+    A contact that a marketplace relays or masks stays what it is: it must not be written to.
+    """
+    values: dict[str, Any] = {}
+    if order.subject_id is None:
+        values["subject_id"] = subject_id
+    if order.contact_kind in ("", "none"):
+        values["contact_kind"] = DIRECT
+    if values:
+        Order.objects.filter(pk=order.pk).update(**values)
 
 
 def _mark(customer: Customer, account: SourceAccount, home: House) -> dict[str, Any]:

@@ -117,6 +117,10 @@ class Provider:
         """What the vendor wants to hear for a verified, stored call (default: 200, empty)."""
         return Reply200()
 
+    def link_url(self, token: str) -> str:
+        """The deep link by which a guest opens a chat that tells us ``token``; "" = none."""
+        return ""
+
     def choice_requests(self, choice: Choice) -> list[HttpRequest]:
         """What tells the vendor's own list about a person's choice; [] = it keeps none. Pure.
 

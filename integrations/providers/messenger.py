@@ -157,6 +157,11 @@ class Messenger(Provider):
         found = (self._reply(event) for event in self._events(call))
         return [reply for reply in found if reply is not None]
 
+    def link_url(self, token: str) -> str:
+        """m.me with a ref; the stand-in has a page of its own."""
+        host = "https://m.me" if self.base_url == self.live_base_url else f"{self.base_url}/link"
+        return f"{host}/{self.account['page_id']}?ref={token}"
+
     def _events(self, call: InboundCall) -> Iterator[dict[str, Any]]:
         for entry in meta_graph.verified(call, self.account["app_secret"], "page"):
             # one app may serve several Pages; the others have accounts of their own

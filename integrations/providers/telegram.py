@@ -202,6 +202,14 @@ class Telegram(Provider):
         said = {"method": "answerCallbackQuery", "callback_query_id": query_id}
         return Reply200(body=json.dumps(said).encode(), content_type="application/json")
 
+    def link_url(self, token: str) -> str:
+        """t.me with a start parameter; the stand-in has a page of its own."""
+        bot = self.account.get("bot_username", "").strip().lstrip("@")
+        if not bot:
+            return ""
+        host = "https://t.me" if self.base_url == self.live_base_url else f"{self.base_url}/link"
+        return f"{host}/{quote(bot)}?start={token}"
+
     def _method(self, name: str) -> str:
         # the token is in the path: a URL of ours is a secret
         return f"{self.base_url}/bot{quote(self.account['bot_token'].strip(), safe=':')}/{name}"

@@ -55,8 +55,8 @@ def test_the_trace_explains_what_went_and_what_did_not(stage: Stage) -> None:
     notification = Notification.objects.get(milestone="ready", audience="customer")
     steps = [(line["step"], line["verdict"]) for line in notification.trace]
     assert ("route", "matched") in steps
-    assert ("step 1", "allowed") in steps
-    assert ("step 2", "not needed") in steps
+    assert ("step 5", "allowed") in steps  # text: the guest chose no chat
+    assert ("step 6", "not needed") in steps
     assert PHONE not in str(notification.trace)
 
 

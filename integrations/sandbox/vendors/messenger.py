@@ -29,6 +29,7 @@ from integrations.sandbox.vendors.base import (
     random_hex,
     raw_of,
 )
+from integrations.sandbox.vendors.chat_links import link_routes
 from integrations.signatures import hmac_hex
 
 WINDOW_S = 24 * 3600
@@ -55,7 +56,16 @@ class Messenger(SandboxVendor):
     )
 
     def routes(self) -> Iterable[Route]:
-        return (Route("POST", "/{version}/{page}/messages", self.create),)
+        return (
+            Route("POST", "/{version}/{page}/messages", self.create),
+            *link_routes(
+                self,
+                parameter="ref",
+                person="6250000000000042",
+                words=lambda token: {"ref": token},
+                is_account=lambda account, name: account.settings.get("page_id") == name,
+            ),
+        )
 
     def account_name(self, settings: Mapping[str, str]) -> str:
         return needed(settings, "page_id")

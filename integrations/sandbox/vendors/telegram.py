@@ -26,6 +26,7 @@ from integrations.sandbox.vendors.base import (
     needed,
     raw_of,
 )
+from integrations.sandbox.vendors.chat_links import link_routes
 
 TEXT_LIMIT = 4096
 DATA_LIMIT_BYTES = 64
@@ -73,6 +74,13 @@ class Telegram(SandboxVendor):
             Route("POST", "/bot{token}/editMessageText", self.edit),
             Route("POST", "/bot{token}/answerCallbackQuery", self.acknowledge),
             Route("POST", "/bot{token}/getMe", self.get_me),
+            *link_routes(
+                self,
+                parameter="start",
+                person="4711",
+                words=lambda token: {"text": f"/start {token}"},
+                is_account=lambda account, name: account.settings.get("bot_username") == name,
+            ),
         )
 
     def account_name(self, settings: Mapping[str, str]) -> str:
