@@ -23,7 +23,6 @@ from integrations.contracts import FollowUp, HttpRequest, HttpResponse, OrderUpd
 from integrations.errors import (
     ConfigurationError,
     EventIgnored,
-    IntegrationError,
     PayloadMalformed,
     TransientError,
 )
@@ -32,6 +31,7 @@ from orders import intake
 from orders.models import InboundCall, PendingFollowUp, SourceAccount
 from orders.news import CAUSE_CHARS, Applied, sum_up
 from orders.selectors import as_received, source_for
+from orders.vendor_answers import trouble_in
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ SURELY_GONE = 2
 #: a claimed row belongs to its worker this long
 LEASE = timedelta(seconds=60)
 BATCH = 32
+#: batches of one run: a rush is worked off, and still a run has an end
+ROUNDS = 20
 TASK = "orders.fetch_follow_ups"
 
 # the earliest moment asked for wins: a busy order must not put its fetch off for ever
@@ -99,14 +101,19 @@ def ring() -> None:
 
 
 def fetch_due(*, now: datetime) -> int:
-    """Fetch what is due at ``now``, all at once, and apply the answers. Returns how many."""
-    jobs = [job for row in _claim(now) if (job := _prepare(row, now)) is not None]
-    if not jobs:
-        return 0
-    answers = run(send_all([(job.follow_up.request, job.source.key) for job in jobs]))
-    for job, answer in zip(jobs, answers, strict=True):
-        _take(job, answer, now)
-    return len(jobs)
+    """Fetch what is due at ``now``, a batch at once, and apply the answers. Returns how many."""
+    fetched = 0
+    for _round in range(ROUNDS):
+        rows = _claim(now)
+        jobs = [job for row in rows if (job := _prepare(row, now)) is not None]
+        wanted = [(job.follow_up.request, job.source.key) for job in jobs]
+        answers = run(send_all(wanted)) if wanted else []
+        for job, answer in zip(jobs, answers, strict=True):
+            _take(job, answer, now)
+        fetched += len(jobs)
+        if len(rows) < BATCH:
+            break
+    return fetched
 
 
 def _claim(now: datetime) -> list[PendingFollowUp]:
@@ -158,14 +165,15 @@ async def send_all(
 
 
 def _take(job: _Job, answer: HttpResponse | BaseException, now: datetime) -> None:
-    if isinstance(answer, (IntegrationError, ConfigurationError)):
-        return _try_later(job.row, str(answer), now)
-    if isinstance(answer, BaseException):
-        raise answer
-    at = now + timedelta(milliseconds=answer.duration_ms)
+    at = now
     try:
+        trouble = trouble_in(answer, job.source.key)
+        if isinstance(answer, BaseException):
+            return _try_later(job.row, trouble.words if trouble else "", now)
+        at += timedelta(milliseconds=answer.duration_ms)
         if (updates := _read(job, answer, at)) is None:
-            return _try_later(job.row, f"{job.source.key} answered HTTP {answer.status}", now)
+            words = trouble.words if trouble else f"{job.source.key} answered with a page, no order"
+            return _try_later(job.row, words, now, asked_s=answer.retry_after_s() or 0)
         _apply(job, updates, at)
     except TransientError as problem:
         return _try_later(job.row, str(problem), now)
@@ -183,7 +191,9 @@ def _take(job: _Job, answer: HttpResponse | BaseException, now: datetime) -> Non
 def _read(job: _Job, answer: HttpResponse, at: datetime) -> list[OrderUpdate] | None:
     """What the answer says; None when it says nothing and may say more later."""
     if 200 <= answer.status < 300:
-        return job.source.parse_resource(job.follow_up, answer, at)
+        # a proxy or a maintenance page answers for the vendor now and then
+        is_page = "html" in answer.headers.get("content-type", "") and answer.json() is None
+        return None if is_page else job.source.parse_resource(job.follow_up, answer, at)
     if answer.status in _GONE and job.row.tries >= SURELY_GONE:
         return job.source.parse_gone(job.follow_up, at) or None
     return None
@@ -221,7 +231,8 @@ def _close(row: PendingFollowUp, settlement: Any, at: datetime) -> None:
     InboundCall.objects.filter(pk__in=answered).exclude(state="received").update(**settlement)
 
 
-def _try_later(row: PendingFollowUp, problem: str, now: datetime) -> None:
+def _try_later(row: PendingFollowUp, problem: str, now: datetime, *, asked_s: float = 0) -> None:
+    """Repeat the fetch; not before ``asked_s`` seconds when the vendor asked us to wait."""
     if row.tries >= len(RETRIES):
         return _give_up(row, f"the order could not be fetched: {problem}", now)
     logger.warning(
@@ -229,7 +240,9 @@ def _try_later(row: PendingFollowUp, problem: str, now: datetime) -> None:
     )
     # events that came while we asked have set the row to an earlier moment; leave that alone
     PendingFollowUp.objects.filter(pk=row.pk, asked=row.asked).update(
-        due_at=now + RETRIES[row.tries], tries=row.tries + 1, last_error=problem[:200]
+        due_at=now + max(RETRIES[row.tries], timedelta(seconds=asked_s)),
+        tries=row.tries + 1,
+        last_error=problem[:200],
     )
     return None
 

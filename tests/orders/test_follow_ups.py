@@ -161,6 +161,54 @@ def test_a_vendor_in_trouble_is_asked_again(square: Square) -> None:
     assert square.states() == ["applied"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "words", "wait_s"),
+    [
+        ({"kind": "429", "retry_after_s": 90}, "square answered HTTP 429: ", 90),
+        ({"kind": "html", "status": 200}, "square answered with a page, no order", 5),
+        ({"kind": "html", "status": 502}, "square answered HTTP 502", 5),
+        ({"kind": "500"}, "square answered HTTP 500", 5),
+        ({"kind": "disconnect"}, "square · ", 5),
+        ({"kind": "timeout", "delay_ms": 5000}, "square · unknown · no answer in time", 5),
+    ],
+    ids=lambda value: value.get("kind") if isinstance(value, dict) else None,
+)
+def test_trouble_that_passes_is_waited_for(
+    square: Square, fault: dict[str, Any], words: str, wait_s: float
+) -> None:
+    square.plant()
+    square.tell("faults", {"vendor": "square", "times": 1, **fault})
+    square.post()
+    now = datetime.now(UTC) + timedelta(seconds=1)
+    assert follow_ups.fetch_due(now=now) == 1
+    pending = PendingFollowUp.objects.get()
+    assert pending.last_error.startswith(words)
+    assert pending.due_at == now + timedelta(seconds=wait_s)
+    assert square.states() == ["waiting"]
+    assert follow_ups.fetch_due(now=pending.due_at) == 1
+    assert square.states() == ["applied"]
+
+
+def test_a_refused_key_is_said_in_words(square: Square) -> None:
+    square.account.settings = {**square.account.settings, "access_token": "revoked"}
+    square.account.save()
+    square.post()
+    square.fetch()
+    words = "square answered HTTP 401: it does not accept our key"
+    assert PendingFollowUp.objects.get().last_error == words
+
+
+def test_a_rush_is_worked_off_in_one_run(square: Square, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow_ups, "BATCH", 2)
+    for name in square.plant_many(5):
+        event = body_of("square", "order_updated") | {"event_id": f"event-{name}"}
+        event["data"]["object"]["order_updated"]["order_id"] = name
+        event["data"]["id"] = name
+        post_square(square.account, event)
+    assert square.fetch() == 5
+    assert Order.objects.count() == 5
+
+
 def test_after_the_last_try_a_manager_is_shown_the_calls(square: Square) -> None:
     square.post()
     square.post()
@@ -174,7 +222,7 @@ def test_after_the_last_try_a_manager_is_shown_the_calls(square: Square) -> None
     assert not PendingFollowUp.objects.exists()
     assert square.states() == ["quarantined", "quarantined"]
     assert InboundCall.objects.first().cause == (  # type: ignore[union-attr]
-        "the order could not be fetched: square answered HTTP 404"
+        "the order could not be fetched: square answered HTTP 404: there is nothing at this address"
     )
     square.plant()
     row = InboundCall.objects.latest("pk")
