@@ -54,7 +54,12 @@ class Found:
 
 def names_of(update: OrderUpdate, account: SourceAccount) -> tuple[Name, ...]:
     """Every name ``update`` uses, the account's own first."""
-    return tuple(dict.fromkeys([(f"account:{account.pk}", update.order_id), *update.aliases]))
+    return tuple(dict.fromkeys([*_own_names(update, account), *update.aliases]))
+
+
+def _own_names(update: OrderUpdate, account: SourceAccount) -> list[Name]:
+    ids = [update.order_id, *([update.replaces] if update.replaces else [])]
+    return [(f"account:{account.pk}", value) for value in ids]
 
 
 def find_and_lock(
@@ -75,7 +80,7 @@ def find_and_lock(
         ((vars(row)["alias_system"], vars(row)["alias_id"]), row)
         for row in Order.objects.raw(_FIND, parameters)
     ]
-    order = _choose(rows, names[0], update, received_at)
+    order = _choose(rows, _own_names(update, account), update, received_at)
     known = {name for name, row in rows if order is not None and row.pk == order.pk}
     return Found(order, tuple(name for name in names if name not in known))
 
@@ -85,16 +90,19 @@ def _any_of(names: Iterable[Name]) -> Q:
 
 
 def _choose(
-    rows: Sequence[tuple[Name, Order]], own: Name, update: OrderUpdate, received_at: datetime
+    rows: Sequence[tuple[Name, Order]],
+    own: Sequence[Name],
+    update: OrderUpdate,
+    received_at: datetime,
 ) -> Order | None:
-    for name, order in rows:
-        if name == own:
-            return order
+    mine = [order for wanted in own for name, order in rows if name == wanted]
+    if mine:
+        return mine[0]
     young = [order for _, order in rows if is_joinable(order, received_at)]
     if not update.courier_only:
         # an account calls one order by one id: another id of the same account is another order
         taken = OrderAlias.objects.filter(
-            order__in=[order.pk for order in young], system=own[0]
+            order__in=[order.pk for order in young], system=own[0][0]
         ).values_list("order_id", flat=True)
         young = [order for order in young if order.pk not in set(taken)] if young else []
     return max(young, key=lambda order: order.pk, default=None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from integrations.contracts import Observation
 from orders.details import Fields, merge_fields
+from orders.states import CALLED_OFF
 from orders.streams import BEGINNING, STAFF_SOURCE
 
 #: whose word counts first for the fields a track owns
@@ -25,6 +26,8 @@ class Book:
     priorities: Mapping[str, Mapping[str, int]]
     said: dict[str, list[Observation]] = field(default_factory=dict)
     staff: list[Observation] = field(default_factory=list)
+    #: how often the order was called off to be placed anew
+    restarts: int = 0
     _fields: dict[str, list[tuple[str, Fields]]] = field(default_factory=dict)
 
     @property
@@ -35,6 +38,16 @@ class Book:
             for said in (*self.said.values(), self.staff)
             for o in said
         )
+
+    def leave_replaced(self) -> None:
+        """Forget what an account said of an order it placed anew: the new one is the order."""
+        for account, said in self.said.items():
+            gone = {o.data["replaces"] for o in said if "of" in o.data and o.data.get("replaces")}
+            kept = [o for o in said if o.data.get("of") not in gone]
+            if gone and kept:
+                ended = {o.data["of"] for o in said if _is_end_of(gone, o)}
+                self.restarts += len(ended)
+                self.said[account] = kept
 
     def settle_states(self, kind: str) -> None:
         """Read words that mean another thing for orders of this ``kind`` ("" = nobody said)."""
@@ -87,6 +100,10 @@ def sort_out(
         else:
             book.said.setdefault(one.account, []).append(one)
     return book
+
+
+def _is_end_of(gone: Collection[str], one: Observation) -> bool:
+    return one.data.get("of") in gone and one.state in CALLED_OFF
 
 
 def _meant(one: Observation, kind: str) -> Observation:

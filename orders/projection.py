@@ -158,6 +158,7 @@ def project(
     ``priorities`` gives, per account and track, who speaks for the track when several do.
     """
     book = sort_out(observations, priorities or {})
+    book.leave_replaced()
     commercial = book.fields_of("commercial")
     kind = _kind(book, commercial)
     book.settle_states(kind)
@@ -172,7 +173,7 @@ def project(
         parts = (PartView(IMPLICIT_PART, str(joined.state), "order", state_since=joined.since),)
     return Projection(
         state=str(joined.state),
-        epoch=joined.epoch,
+        epoch=joined.epoch + book.restarts,
         flags=frozenset(joined.flags),
         parts=parts,
         legs=tuple(_leg_view(leg) for leg in joined.legs),

@@ -53,7 +53,8 @@ class Observation:
     ``courier``, ``part_ids`` for scope leg. Times in it are ISO 8601 text in UTC. A ``reason`` with
     ``staff_first`` true leaves it to staff whether the guest hears of the end. ``state_by`` holds
     other states than ``state`` for kinds of order ({"pickup": "picked_up", "dine_in": None}), where
-    only the kind can tell what the source's word means.
+    only the kind can tell what the source's word means. Where a source edits by placing an order
+    anew, ``of`` is its id of the order and ``replaces`` the one this order takes the place of.
     """
 
     event_key: str
@@ -117,6 +118,8 @@ class OrderUpdate:
     timezone: str = ""
     #: courier news about an order we may not know yet: park instead of creating a stub
     courier_only: bool = False
+    #: the account's own id of the order this one takes the place of: an edit, both are one order
+    replaces: str = ""
     #: vendor states no table knows: stored, shown, mapped by a manager, re-run
     unknown_states: tuple[str, ...] = ()
 

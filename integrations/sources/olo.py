@@ -55,6 +55,12 @@ class Olo(Source):
             default="orderId",
             help="names joined by dots, as in order.id",
         ),
+        Setting(
+            "replaces_field",
+            "Field of the id of the order this one replaces",
+            required=False,
+            help="for brands whose edits cancel an order and place it anew: both are one order",
+        ),
         Setting("display_field", "Field of the order number people see", required=False),
         Setting("name_field", "Field of the guest's name", required=False),
         Setting("phone_field", "Field of the guest's phone", required=False),
@@ -118,6 +124,9 @@ class Olo(Source):
         order_id = payloads.required_text(order_id, path)
         sent_at = time_of_ticks(call.headers.get("x-olo-timestamp", ""))
         data = self._data(body, order_id)
+        replaced = self._replaced(body, order_id)
+        if self.account.get("replaces_field"):
+            data |= {"of": order_id, **({"replaces": replaced} if replaced else {})}
         observation = Observation(
             event_key=f"message:{self.event_key(call)}",
             track="commercial",
@@ -138,6 +147,7 @@ class Olo(Source):
                 display=str(data["display"]),
                 customer=self._customer(body),
                 location_id=payloads.text(payloads.inner(body, "location").get("name")),
+                replaces=replaced,
                 unknown_states=() if known else (f"order {kind}",),
             )
         ]
@@ -173,6 +183,11 @@ class Olo(Source):
             return None
         kind = "direct" if phone or email else "none"
         return Customer(name, phone, email, kind, external_id=number)
+
+    def _replaced(self, body: Mapping[str, Any], order_id: str) -> str:
+        """The order this one was placed for anew; "" = none, or nobody said where that stands."""
+        found = payloads.text(self._set_field(body, "replaces_field"))
+        return "" if found == order_id else found
 
     def _set_field(self, body: Mapping[str, Any], setting: str) -> Any:
         path = self.account.get(setting, "")

@@ -173,6 +173,20 @@ def test_the_portals_field_names_are_settings() -> None:
         olo.parse(event({"orderId": 1}))
 
 
+def test_an_order_placed_anew_names_the_one_it_replaces() -> None:
+    olo = source(replaces_field="previous.orderId")
+    update = read(event(order(previous={"orderId": 77})), olo)
+    assert update.replaces == "77"
+    data = update.observations[0].data
+    assert (data["of"], data["replaces"]) == ("123456789", "77")
+    first = read(event(order()), olo)
+    assert first.replaces == ""
+    assert first.observations[0].data["of"] == "123456789"
+    assert "replaces" not in first.observations[0].data
+    assert read(event(order(previous={"orderId": 123456789})), olo).replaces == ""
+    assert "of" not in read(event(order(previous={"orderId": 77}))).observations[0].data
+
+
 @pytest.mark.parametrize(
     ("method", "kind"), [("Pickup", "pickup"), ("delivery", "delivery"), ("carrier pigeon", None)]
 )
