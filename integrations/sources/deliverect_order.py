@@ -38,7 +38,7 @@ FULFILLMENTS = {
     "4": "curbside",
     "5": "drive_through",
 }
-DENIED, CANCEL_REQUESTED, AUTO_FINALIZED = "35", "100", "95"
+DENIED, CANCEL_REQUESTED, AUTO_FINALIZED, FAILED = "35", "100", "95", "120"
 #: items inside items inside items
 DEEPEST = 8
 
@@ -75,9 +75,12 @@ def why(native: str, state: str | None, words: str = "") -> dict[str, Any]:
     if state not in (State.CANCELLED, State.FAILED):
         return {}
     codes = {DENIED: "rejected", CANCEL_REQUESTED: "cancel_requested"}
-    reason = {"code": codes.get(native, "other" if words else "")}
+    reason: dict[str, Any] = {"code": codes.get(native, "other" if words else "")}
     if words:
         reason["text"] = words
+    if native == FAILED:
+        # the till could not take it, and somebody may still cook it
+        reason |= {"code": "other", "staff_first": True}
     return {"reason": reason} if reason["code"] else {}
 
 
