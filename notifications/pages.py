@@ -12,11 +12,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from notifications import linking
 from notifications.history import history_of
 from notifications.page_data import ToldLine, told_lines
 from notifications.timeline import answers, rows
+from notifications.words import channel_word
 from orders.board import staff_order
 from orders.live import live_answer
+from orders.models import Order
 from orders.page_data import OrderPage, order_page, restaurant_ids_of, version_of
 
 
@@ -30,6 +33,7 @@ def guest_order(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "told": told,
         "version": version_of((page, told)),
         "announce": _announce(page),
+        "ways": [] if page.is_over else _ways(public_id),
     }
     return render(request, "orders/order.html", context)
 
@@ -46,6 +50,15 @@ def guest_order_live(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse
         template="orders/order_live.html",
         context={"page": page, "told": told},
     )
+
+
+def _ways(public_id: uuid.UUID) -> list[dict[str, str]]:
+    """Chats and browsers the guest may choose, in words."""
+    order = Order.objects.only("restaurant_id", "public_id").get(public_id=public_id)
+    return [
+        {"url": way.url, "public_key": way.public_key, "word": channel_word(way.channel)}
+        for way in linking.ways(order, timezone.now())
+    ]
 
 
 def _page(public_id: uuid.UUID) -> tuple[OrderPage, list[ToldLine]]:

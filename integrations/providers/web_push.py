@@ -133,7 +133,7 @@ class WebPush(Provider):
 
         Raises RecipientUnreachable for what is no subscription at a known push service.
         """
-        subscription = self._subscription(message.to)
+        subscription = self.subscription(message.to)
         parts = urlsplit(subscription.endpoint)
         path = parts._replace(scheme="", netloc="").geturl()
         headers = {
@@ -156,7 +156,7 @@ class WebPush(Provider):
 
     def sealed(self, request: HttpRequest, to: str, at: datetime) -> HttpRequest:
         """``request`` encrypted for the browser ``to``, with our token as of ``at``."""
-        subscription = self._subscription(to)
+        subscription = self.subscription(to)
         info = {
             "endpoint": subscription.endpoint,
             "keys": {"p256dh": subscription.p256dh, "auth": subscription.auth},
@@ -208,7 +208,8 @@ class WebPush(Provider):
             raise OutcomeUnknown(self.key, response, detail=f"HTTP {status}")
         raise MessageRejected(self.key, response)
 
-    def _subscription(self, to: str) -> Subscription:
+    def subscription(self, to: str) -> Subscription:
+        """The browser behind an address; raises RecipientUnreachable for what is none."""
         try:
             given = json.loads(to)
             found = Subscription(
