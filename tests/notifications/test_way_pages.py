@@ -63,10 +63,12 @@ def test_a_browser_is_told_until_it_says_no(stage: Stage, push: ProviderAccount)
     stage.settle_and_send()
     assert "order 1042 is ready" in stage.texts("web_push")[-1]
     assert len(stage.texts()) == texts
+    told = len(stage.messages("web_push"))
     assert ask(stage, subscription, "stop/").json() == {"on": False}
-    stage.post(state="picked_up")
+    stage.post(state="cancelled")
     stage.settle_and_send()
-    assert len(stage.messages("web_push")) == 1
+    assert len(stage.messages("web_push")) == told
+    assert [t for t in stage.texts() if "cancelled" in t]
     assert ask(stage, subscription).json() == {"on": True}
     assert not Suppression.objects.exists()
 
