@@ -43,12 +43,12 @@ def news(message: Message) -> str:
 def values_of(message: Message) -> dict[str, Any]:
     """Everything about the order and its news that a CRM's templates may use.
 
-    Texts, except ``parts`` and ``items``, which are lists. What is not known is "" or [].
+    Texts, except ``parts``, which is a list. What is not known is "" or []. What was ordered is not
+    among them: a status needs none of it, and a CRM would make segments of it.
     """
     order, event = message.order, message.event
     parts = _mapping(order.get("parts"))
     return {
-        "order_id": _text(order.get("id")),
         "order_number": _text(order.get("number")),
         "status": _text(order.get("state")),
         "status_label": _text(order.get("state_label")),
@@ -67,7 +67,6 @@ def values_of(message: Message) -> dict[str, Any]:
             for part in _listed(parts.get("list"))
             if isinstance(part, Mapping)
         ],
-        "items": [_text(item) for item in _listed(order.get("items"))],
         "change": _text(event.get("change")),
         "late_min": _text(event.get("late_min") or ""),
         "reason": _text(order.get("reason")),
@@ -78,7 +77,6 @@ def values_of(message: Message) -> dict[str, Any]:
         "location": _text(order.get("location")),
         "first_name": _text(message.recipient.get("first_name")),
         "language": _text(message.language),
-        "event_id": _text(event.get("id")),
         "attempt_id": _text(message.attempt_id),
     }
 

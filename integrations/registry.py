@@ -16,6 +16,7 @@ PROVIDERS: Mapping[str, str] = {
     "freshdesk": "integrations.providers.freshdesk.Freshdesk",
     "google_chat": "integrations.providers.google_chat.GoogleChat",
     "hubspot": "integrations.providers.hubspot.HubSpot",
+    "klaviyo": "integrations.providers.klaviyo.Klaviyo",
     "mailgun": "integrations.providers.mailgun.Mailgun",
     "messenger": "integrations.providers.messenger.Messenger",
     "partner_webhook": "integrations.providers.partner_webhook.PartnerWebhook",

@@ -13,6 +13,7 @@ from integrations.sandbox.vendors.freshdesk import Freshdesk
 from integrations.sandbox.vendors.google_chat import GoogleChat
 from integrations.sandbox.vendors.grubhub import Grubhub
 from integrations.sandbox.vendors.hubspot import HubSpot
+from integrations.sandbox.vendors.klaviyo import Klaviyo
 from integrations.sandbox.vendors.lightspeed import Lightspeed
 from integrations.sandbox.vendors.mailgun import Mailgun
 from integrations.sandbox.vendors.messenger import Messenger
@@ -66,6 +67,7 @@ VENDORS: tuple[type[SandboxVendor], ...] = (
     Toast,
     Fcm,
     Clover,
+    Klaviyo,
     HubSpot,
     Zendesk,
     Freshdesk,
