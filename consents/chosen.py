@@ -16,6 +16,7 @@ from consents.identity import create_address, current_address
 from consents.models import (
     AddressOrigin,
     ConsentAction,
+    ConsentState,
     ContactAddress,
     Purpose,
     Subject,
@@ -51,7 +52,7 @@ def choose_way(
     """Attach the address to the person and grant order updates there.
 
     A stop of that same chat or browser ends: the person asks for news again, by their own hand.
-    Without ``subject_id`` a person without a name is made. The same key again changes nothing.
+    Without ``subject_id`` a person without a name is made. What was granted already is not written again.
     Raises AddressInvalid.
     """
     normalized = normalize(channel, value)
@@ -109,6 +110,15 @@ def _grant(
     ).exists()
     if is_stopped:
         services.lift(**common, idempotency_key=idempotency_key)
+        return
+    if ConsentState.objects.filter(
+        sender_group_id=address.sender_group_id,
+        address_hash=address.address_hash,
+        generation=address.generation,
+        channel=address.channel,
+        purpose=Purpose.ORDER_UPDATES,
+        state="granted",
+    ).exists():
         return
     services.record_consent(
         **common,

@@ -49,9 +49,10 @@ def subscribe(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         return _problem(400, _("This is no subscription of a browser."))
     if _count(order) >= _MOST_BROWSERS:
         return _problem(409, _("Too many browsers for one guest. Switch one off first."))
-    found = linking.choose(
-        order=order, account=account, value=value, key=_key(value), now=timezone.now()
-    )
+    now = timezone.now()
+    # pressed again after a no, it is another act
+    act = f"{_key(value)}:{int(now.timestamp() * 1000)}"
+    found = linking.choose(order=order, account=account, value=value, key=act, now=now)
     if found is None:
         return _problem(409, _("This order is too old."))
     return JsonResponse({"on": True})
@@ -72,7 +73,7 @@ def unsubscribe(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         channel=Channel.WEB_PUSH,
         value=value,
         at=now,
-        idempotency_key=f"left:{_key(value)}:{int(now.timestamp())}",
+        idempotency_key=f"left:{_key(value)}:{int(now.timestamp() * 1000)}",
     )
     return JsonResponse({"on": False})
 
