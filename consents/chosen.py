@@ -52,8 +52,8 @@ def choose_way(
     """Attach the address to the person and grant order updates there.
 
     A stop of that same chat or browser ends: the person asks for news again, by their own hand.
-    Without ``subject_id`` a person without a name is made. What was granted already is not written again.
-    Raises AddressInvalid.
+    Without ``subject_id`` a person without a name is made. What was granted already is not written
+    again. Raises AddressInvalid.
     """
     normalized = normalize(channel, value)
     hashes = address_hashes(channel, normalized.value)
