@@ -113,6 +113,11 @@ class Http:
         #: (provider, "2xx".."5xx" | "not_sent" | "unknown") -> requests so far
         self.counts: Counter[tuple[str, str]] = Counter()
 
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        """Origins exempt from the guard against private addresses."""
+        return self._config.allowed_origins
+
     async def send(self, request: HttpRequest, *, provider: str) -> HttpResponse:
         """One request, one answer of any status, its body cut at ``MAX_BODY_BYTES``.
 

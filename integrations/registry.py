@@ -11,6 +11,7 @@ from integrations.contracts import Provider, Setup, Source
 
 PROVIDERS: Mapping[str, str] = {
     "airship": "integrations.providers.airship.Airship",
+    "apprise": "integrations.providers.apprise.Apprise",
     "console": "integrations.providers.console.Console",
     "fcm": "integrations.providers.fcm.Fcm",
     "freshdesk": "integrations.providers.freshdesk.Freshdesk",

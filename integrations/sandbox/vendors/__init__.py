@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from integrations.sandbox.vendors.airship import Airship
+from integrations.sandbox.vendors.apprise import Apprise
 from integrations.sandbox.vendors.base import SandboxVendor
 from integrations.sandbox.vendors.cloudevents import CloudEvents
 from integrations.sandbox.vendors.clover import Clover
@@ -73,4 +74,5 @@ VENDORS: tuple[type[SandboxVendor], ...] = (
     Freshdesk,
     Airship,
     PowerAutomate,
+    Apprise,
 )
