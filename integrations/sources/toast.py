@@ -1,6 +1,6 @@
 """Toast, a till with kitchen displays. Fat webhooks: every change carries the order, but no people.
 
-Who placed an order is fetched while the order is young. Its list of changed orders answers what
+Who placed an order is fetched until it is on its way. Its list of changed orders answers what
 was missed: Toast repeats a webhook twice and then lets it go.
 """
 

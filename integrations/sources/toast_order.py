@@ -77,14 +77,14 @@ def read_order(
 
 
 def needs_contact(order: Mapping[str, Any]) -> bool:
-    """Whether it is still early enough in an order's life to fetch who placed it."""
+    """Whether it is worth fetching who placed the order: there is still something to tell him.
+
+    Nobody here knows whether he is known already, and to be ready without him would be too late.
+    """
     if order.get("deleted") is True or is_voided(order):
         return False
     delivery = payloads.text(payloads.inner(order, "deliveryInfo").get("deliveryState"))
-    is_moving = LEG_STATES.get(delivery) is not None
-    return not is_moving and all(
-        selection.get("fulfillmentStatus") != "READY" for selection, _ in selections(order)
-    )
+    return LEG_STATES.get(delivery) is None
 
 
 class _OrderReader:

@@ -487,7 +487,7 @@ def test_half_a_guest_does_not_replace_the_fetched_one() -> None:
 # --- fetching and polling ----------------------------------------------------------------------
 
 
-def test_the_guest_is_asked_for_while_the_order_is_young() -> None:
+def test_the_guest_is_asked_for_until_the_order_is_on_its_way() -> None:
     toast = source(access_token="token")
     update, asked = toast.parse(call(sample("2_sent_to_kitchen")))
     assert isinstance(update, OrderUpdate)
@@ -499,7 +499,10 @@ def test_the_guest_is_asked_for_while_the_order_is_young() -> None:
     }
     assert (asked.coalesce_key, asked.order_id) == (f"order:{ORDER}", ORDER)
     assert asked.context == {"restaurant": RESTAURANT}
-    for later in ("3_first_bowl_ready", "6_out_for_delivery", "7_voided"):
+    # whoever is first heard of when all is ready is not to miss it
+    for early in ("1_needs_approval", "3_first_bowl_ready", "5_all_ready"):
+        assert len(toast.parse(call(sample(early)))) == 2
+    for later in ("6_out_for_delivery", "7_voided"):
         assert len(toast.parse(call(sample(later)))) == 1
     assert len(toast.parse(call(event(deleted=True)))) == 1
     guest = body_of("toast", "guest_order_fulfillment_status_ready")
