@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
@@ -24,6 +24,8 @@ class Crm(SandboxVendor):
     """Events about people. The message wall shows each with its properties."""
 
     channel = "crm"
+    #: whether a person's "no" in the CRM is posted to us
+    tells_stops: ClassVar[bool] = False
 
     def take(
         self,
@@ -51,7 +53,11 @@ class Crm(SandboxVendor):
                 order_number=str(properties.get(names["number"]) or ""),
                 attempt=str(properties.get(names["attempt"]) or ""),
                 raw=raw_of(request, lambda: body),
-                extra={"event": event, "properties": dict(properties)},
+                extra={
+                    "event": event,
+                    "properties": dict(properties),
+                    "says_no": self.tells_stops,
+                },
             )
 
         self.accept(made)

@@ -61,6 +61,7 @@ class HubSpot(Crm):
 
     key = "hubspot"
     title = "HubSpot"
+    tells_stops = True
     magic = (
         *(
             Magic(f"{to}@example.com", f"{n} {c} {p}".strip())
