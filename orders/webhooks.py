@@ -21,7 +21,7 @@ from integrations import contracts
 from integrations.contracts import Reply200, Source
 from integrations.errors import ConfigurationError, SignatureInvalid
 from integrations.payloads import sha256
-from orders import calls
+from orders import call_rate, calls
 from orders.models import SourceAccount
 from orders.selectors import account_by_token, as_received, source_for, webhook_url
 
@@ -65,6 +65,8 @@ def _receive(request: HttpRequest, token: str) -> HttpResponse:
         # whatever a stranger sent to make our check stumble, it is not proven to be the vendor's
         logger.exception("orders.verify_failed", extra={"account_id": account.pk})
         return _refuse(account, "the signature could not be checked", call.received_at)
+    if wait := call_rate.wait_s(account.pk, most=source.calls_per_minute, now=call.received_at):
+        return HttpResponse(status=429, headers={"Retry-After": str(wait)})
     return _accept(account, source, call)
 
 

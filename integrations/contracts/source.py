@@ -41,6 +41,11 @@ class Source:
         self.base_url = (base_url or self.live_base_url).rstrip("/")
         self.status_map = status_map or {}
 
+    @property
+    def calls_per_minute(self) -> int:
+        """How many calls a minute are taken; more are answered 429. 0 = any number."""
+        return 0
+
     def handshake(self, call: InboundCall) -> Reply200 | None:
         """Answer a URL test that carries no order news; None = an ordinary call."""
         return None

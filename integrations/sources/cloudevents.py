@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
-from urllib.parse import unquote
 
 from integrations import payloads
 from integrations.canonical import Statement, check_update, read_update
 from integrations.contracts import (
     FollowUp,
+    HttpResponse,
     InboundCall,
     OrderUpdate,
     Reply200,
@@ -23,25 +21,20 @@ from integrations.contracts import (
 )
 from integrations.errors import EventIgnored, PayloadMalformed, SignatureInvalid
 from integrations.signatures import hmac_hex, is_same, require_hmac
+from integrations.sources import cloudevents_dataref as dataref
+from integrations.sources.cloudevents_modes import (
+    REQUIRED,
+    Event,
+    mode_of,
+    read_binary,
+    read_structured,
+    signed_bytes,
+)
 
-STRUCTURED = "application/cloudevents+json"
-BATCH = "application/cloudevents-batch+json"
-REQUIRED = ("specversion", "id", "source", "type", "time", "subject")
 MAX_AGE_S = 300
 MAX_BATCH = 100
-
-
-@dataclass(frozen=True, slots=True)
-class _Event:
-    attributes: Mapping[str, Any]
-    data: Any
-
-    def text(self, name: str) -> str:
-        return payloads.text(self.attributes.get(name), 1000)
-
-    @property
-    def key(self) -> str:
-        return payloads.key_within(f"{self.text('source')}|{self.text('id')}")
+#: what an event says beside its data
+_TOLD = ("type", "subject", "time", "dataref")
 
 
 class CloudEvents(Source):
@@ -72,9 +65,35 @@ class CloudEvents(Source):
             required=False,
             help="answers the WebHook-Request-Origin handshake for this origin, e.g. example.com",
         ),
+        Setting(
+            "dataref_base",
+            "Address data may be fetched from",
+            required=False,
+            is_url=True,
+            example="https://pos.example.com",
+            help="for events that carry a dataref instead of data; empty = such events are refused",
+        ),
+        Setting("dataref_token", "Bearer token for that address", secret=True, required=False),
+        Setting(
+            "calls_per_minute",
+            "Calls a minute",
+            required=False,
+            help="more than these are answered 429; empty = any number",
+        ),
     )
     max_body_bytes = 1024 * 1024
     can_state: ClassVar[frozenset[str]] = frozenset(state.value for state in State)
+
+    def __init__(self, account: Any, **options: Any) -> None:
+        super().__init__(account, **options)
+        # the only host whose data is ever fetched
+        self.base_url = self.base_url or self.account.get("dataref_base", "").strip().rstrip("/")
+
+    @property
+    def calls_per_minute(self) -> int:
+        """What the manager allows this sender; 0 = any number."""
+        told = self.account.get("calls_per_minute", "").strip()
+        return int(told) if told.isascii() and told.isdecimal() and len(told) <= 6 else 0
 
     # --- before the call is believed ---------------------------------------------------------
 
@@ -82,7 +101,7 @@ class CloudEvents(Source):
         """OPTIONS of the abuse protection handshake, and formats that are none."""
         if call.method == "OPTIONS":
             return self._allow(call)
-        if call.method == "POST" and _mode(call) == "":
+        if call.method == "POST" and mode_of(call) == "":
             return _problem(415, "expected application/cloudevents+json or the ce- headers")
         return None
 
@@ -118,7 +137,7 @@ class CloudEvents(Source):
             header="X-Alert-Signature",
             given=given,
             secrets=(self.account.get("secret", ""), self.account.get("previous_secret", "")),
-            message=_signed(call, stamp),
+            message=signed_bytes(call, stamp),
             encode=hmac_hex,
         )
 
@@ -132,10 +151,10 @@ class CloudEvents(Source):
         try:
             events = self._events(call)
             for event in events:
-                self._read(event)
+                self._read(event, call.received_at)
         except PayloadMalformed:
             return f"refused|{payloads.sha256(call.body)}"
-        if _mode(call) == "batch":
+        if mode_of(call) == "batch":
             return f"batch|{payloads.sha256(call.body)}"
         return events[0].key
 
@@ -143,17 +162,16 @@ class CloudEvents(Source):
         """Over type, subject, time and data, so that both modes of one event are equal."""
         try:
             said = [
-                [event.text("type"), event.text("subject"), event.text("time"), event.data]
-                for event in self._events(call)
+                [*(event.text(name) for name in _TOLD), event.data] for event in self._events(call)
             ]
         except PayloadMalformed:
             return super().fingerprint(call)
         return payloads.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode())
 
     def parse(self, call: InboundCall) -> list[OrderUpdate | FollowUp]:
-        """One update per event that has not expired."""
-        events = [(event, self._read(event)) for event in self._events(call)]
-        live = [update for event, update in events if not _is_expired(event, call.received_at)]
+        """One update, or the data to fetch, per event that has not expired."""
+        events = [(event, self._read(event, call.received_at)) for event in self._events(call)]
+        live = [found for event, found in events if not _is_expired(event, call.received_at)]
         if not live:
             raise EventIgnored("expired before it arrived")
         return [*live]
@@ -168,20 +186,20 @@ class CloudEvents(Source):
         """400 with the path that is wrong."""
         return _problem(400, problem)
 
-    def _events(self, call: InboundCall) -> list[_Event]:
-        mode = _mode(call)
+    def _events(self, call: InboundCall) -> list[Event]:
+        mode = mode_of(call)
         if mode == "binary":
-            return [_binary(call)]
+            return [read_binary(call)]
         if mode == "structured":
-            return [_structured(payloads.load_json(call.body), "event")]
+            return [read_structured(payloads.load_json(call.body), "event")]
         if mode == "batch" and self.account.get("allow_batch") != "yes":
             raise PayloadMalformed("event: batches are switched off for this account")
         entries = payloads.load_json(call.body)
         if not isinstance(entries, list) or not 0 < len(entries) <= MAX_BATCH:
             raise PayloadMalformed(f"event: expected a list of 1 to {MAX_BATCH} events")
-        return [_structured(entry, f"event[{index}]") for index, entry in enumerate(entries)]
+        return [read_structured(entry, f"event[{index}]") for index, entry in enumerate(entries)]
 
-    def _read(self, event: _Event) -> OrderUpdate:
+    def _read(self, event: Event, received_at: datetime) -> OrderUpdate | FollowUp:
         for name in REQUIRED:
             if not event.text(name):
                 raise PayloadMalformed(f"event.{name}: missing or not a text")
@@ -190,73 +208,31 @@ class CloudEvents(Source):
         prefix = self.account.get("source_prefix", "")
         if prefix and not event.text("source").startswith(prefix):
             raise PayloadMalformed("event.source: not the source this account allows")
-        at = payloads.time(event.attributes["time"], "event.time")
-        data = check_update(event.data, path="data", any_state=True)
-        if event.text("subject") != f"orders/{data['order']['id']}":
-            raise PayloadMalformed("event.subject: expected orders/ and the id in data.order.id")
+        at = payloads.time(event.attributes["time"], "event.time") or received_at
         payloads.time(event.attributes.get("expirytime"), "event.expirytime")
         statement = Statement(
-            event_key=event.key,
-            ordering_key=ordering_key(_sequence(event) or at),
-            occurred_at=at,
+            event_key=event.key, ordering_key=ordering_key(event.sequence or at), occurred_at=at
         )
+        if dataref.is_thin(event):
+            return dataref.ask(event, statement, self.account, self.base_url)
+        return self._update(event.data, event.text("subject"), statement)
+
+    def _update(self, data: Any, subject: str, statement: Statement) -> OrderUpdate:
+        data = check_update(data, path="data", any_state=True)
+        if subject != f"orders/{data['order']['id']}":
+            raise PayloadMalformed("event.subject: expected orders/ and the id in data.order.id")
         return read_update(data, statement, status_map=self.status_map)
 
-
-def _mode(call: InboundCall) -> str:
-    """structured, batch or binary; "" when the call is no CloudEvent."""
-    media_type = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type == BATCH:
-        return "batch"
-    if media_type == STRUCTURED:
-        return "structured"
-    is_event = all(f"ce-{name}" in call.headers for name in ("specversion", "id", "source", "type"))
-    return "binary" if is_event else ""
+    def parse_resource(
+        self, follow_up: FollowUp, response: HttpResponse, received_at: datetime
+    ) -> list[OrderUpdate]:
+        """The data an event pointed at, said when the event was."""
+        data = payloads.load_json(response.body)
+        statement = dataref.statement_of(follow_up, response, received_at)
+        return [self._update(data, dataref.subject_of(follow_up, data), statement)]
 
 
-def _signed(call: InboundCall, stamp: str) -> bytes:
-    if _mode(call) != "binary":
-        return stamp.encode() + b"." + call.body
-    # in binary mode the attributes travel in headers, so they have to be signed as well
-    names = ("ce-id", "ce-source", "ce-type")
-    words = ".".join([stamp, *(call.headers[name] for name in names)])
-    return words.encode("utf-8", "surrogatepass") + b"." + call.body
-
-
-def _structured(value: Any, path: str) -> _Event:
-    event = payloads.as_object(value, path)
-    for name in event:
-        if name != "data_base64" and not (name.isascii() and name.isalnum() and name.islower()):
-            raise PayloadMalformed(f"{path}.{name[:40]}: attribute names are a-z and 0-9")
-    if "data" not in event:
-        raise PayloadMalformed(f"{path}.data: missing")
-    return _Event({name: value for name, value in event.items() if name != "data"}, event["data"])
-
-
-def _binary(call: InboundCall) -> _Event:
-    if "ce-datacontenttype" in call.headers:
-        raise PayloadMalformed("ce-datacontenttype: use Content-Type")
-    attributes = {}
-    for header, value in call.headers.items():
-        if header.startswith("ce-"):
-            try:
-                attributes[header[3:]] = unquote(value, errors="strict")
-            except UnicodeDecodeError:
-                raise PayloadMalformed(f"{header}: not percent-encoded UTF-8") from None
-    return _Event(attributes, payloads.load_json(call.body))
-
-
-def _sequence(event: _Event) -> str:
-    raw = event.attributes.get("sequence")
-    if raw is None:
-        return ""
-    found = payloads.text(raw, 201)
-    if not found or len(found) > 200:
-        raise PayloadMalformed("event.sequence: expected 1 to 200 characters")
-    return found
-
-
-def _is_expired(event: _Event, received_at: datetime) -> bool:
+def _is_expired(event: Event, received_at: datetime) -> bool:
     until = payloads.time(event.attributes.get("expirytime"), "event.expirytime")
     return until is not None and until < received_at
 

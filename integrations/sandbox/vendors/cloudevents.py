@@ -1,12 +1,17 @@
-"""A till that speaks CloudEvents: posts signed structured events, can be asked for nothing."""
+"""A till that speaks CloudEvents: posts signed structured events, and answers for their data.
+
+Data is planted (``PUT /_sandbox/cloudevents/data/{id}``) for events that only point at it.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from aiohttp import web
 
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount, iso
@@ -16,10 +21,13 @@ from integrations.sandbox.vendors.base import (
     TRIAL_MINUTES,
     TRIAL_NAME,
     TRIAL_PHONE,
+    Route,
     SandboxVendor,
     Trial,
+    json_reply,
     needed,
 )
+from integrations.sandbox.vendors.planted import planting_routes
 from integrations.signatures import hmac_hex
 
 SOURCE = "https://pos.example.com/stores/STORE-1"
@@ -31,19 +39,36 @@ class CloudEvents(SandboxVendor):
     key = "cloudevents"
     title = "CloudEvents"
 
+    def routes(self) -> Iterable[Route]:
+        return (Route("GET", "/data/{id}", self.read_data),)
+
+    def control_routes(self) -> Iterable[Route]:
+        return planting_routes(self, ("data",))
+
     def account_name(self, settings: Mapping[str, str]) -> str:
         return settings.get("source_prefix") or SOURCE
 
     def credentials(self, settings: Mapping[str, str]) -> list[str]:
-        return []
+        token = settings.get("dataref_token")
+        return [f"Bearer {token}"] if token else []
+
+    async def read_data(self, request: web.Request) -> web.StreamResponse:
+        """GET the data of one event."""
+        login = request.headers.get("Authorization", "")
+        if self.state.find_account(self.key, login) is None:
+            return json_reply({"title": "who are you?"}, status=401)
+        planted = self.state.resources.get((self.key, "data", request.match_info["id"]))
+        if planted is None:
+            return json_reply({"title": "no such data"}, status=404)
+        return json_reply({name: value for name, value in planted.items() if name != "id"})
 
     def event(self, account: SandboxAccount, wanted: Mapping[str, Any]) -> VendorCall:
         """``payload`` as it is (a list becomes a batch), or an event around ``data``.
 
         ``type`` (default com.example.order.transition), ``order_id``, ``event_id``, ``time``,
-        ``sequence``, ``source`` and ``data``.
+        ``sequence``, ``source`` and ``data``; or ``dataref``, the id of planted data.
         """
-        payload = wanted.get("payload") or _event(wanted)
+        payload = wanted.get("payload") or _event(account, wanted)
         body = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
         is_batch = isinstance(payload, list)
         stamp = str(int(time.time()))
@@ -79,8 +104,8 @@ class CloudEvents(SandboxVendor):
         return {"order_id": order.id, "sequence": 1, "source": source, "data": data}
 
 
-def _event(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    data = wanted.get("data")
+def _event(account: SandboxAccount, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    data = wanted.get("data", {} if wanted.get("dataref") else None)
     if not isinstance(data, Mapping):
         raise ValueError("'data' is the order update, 'payload' a whole event")
     order_id = str(wanted.get("order_id") or data.get("order", {}).get("id", ""))
@@ -96,6 +121,9 @@ def _event(wanted: Mapping[str, Any]) -> dict[str, Any]:
         "datacontenttype": "application/json",
         "data": {**data, "order": {"id": order_id, **data.get("order", {})}},
     }
+    if wanted.get("dataref"):
+        base = needed(account.settings, "dataref_base").rstrip("/")
+        event["dataref"] = f"{base}/data/{wanted['dataref']}"
     if wanted.get("sequence") is not None:
         event["sequence"] = str(wanted["sequence"])
     return event

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from integrations.contracts import Customer, InboundCall, OrderUpdate, Source
+from integrations.contracts import Customer, FollowUp, InboundCall, OrderUpdate, Source
 from integrations.errors import EventIgnored, PayloadMalformed, SignatureInvalid
 from integrations.signatures import hmac_hex
 from integrations.sources.cloudevents import CloudEvents
-from tests.integrations.sources.payload_files import NOW, body_of, call, load, names
+from tests.integrations.sources.payload_files import NOW, answered, body_of, call, load, names
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json; charset=utf-8"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
@@ -145,10 +145,25 @@ def test_a_batch_has_one_to_a_hundred_events(entries: Any) -> None:
 
 @pytest.mark.parametrize(
     ("sequence", "key"),
-    [("7", "00000000000000000007"), ("0" * 5 + "12", "00000000000000000012"), ("b-2", "b-2")],
+    [
+        ("7", "00000000000000000007"),
+        ("0" * 5 + "12", "00000000000000000012"),
+        ("0" * 30 + "12", "00000000000000000012"),
+        ("9" * 20, "9" * 20),
+        ("1" + "0" * 20, "a021" + "1" + "0" * 20),
+        ("b-2", "b-2"),
+    ],
 )
 def test_sequences(sequence: str, key: str) -> None:
     assert read({**event(), "sequence": sequence}).observations[0].ordering_key == key
+
+
+def test_numbers_of_any_length_are_ordered_as_numbers() -> None:
+    numbers = ["0", "8", "10", "9" * 19, "9" * 20, "1" + "0" * 20, "9" * 21, "1" + "0" * 25]
+    keys = [read({**event(), "sequence": n}).observations[0].ordering_key for n in numbers]
+    assert keys == sorted(keys)
+    with pytest.raises(PayloadMalformed, match="more than 190 digits"):
+        read({**event(), "sequence": "9" * 191})
 
 
 def test_without_a_sequence_the_time_orders() -> None:
@@ -291,3 +306,90 @@ def test_the_url_test_of_the_webhook_specification() -> None:
     other = source(webhook_origin="other.example.com").handshake(asked)
     assert other is not None
     assert "WebHook-Allowed-Origin" not in other.headers
+
+
+# --- data that is elsewhere ------------------------------------------------------------------
+
+FETCHING = {"dataref_base": "https://pos.example.com/", "dataref_token": "token-1"}
+
+
+def thin(link: Any = "https://pos.example.com/updates/7?v=1", **changes: Any) -> dict[str, Any]:
+    found = {**event(), "dataref": link, "sequence": "3", **changes}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def asked(body: Any, **settings: str) -> FollowUp:
+    (found,) = source(**{**FETCHING, **settings}).parse(call(body, STRUCTURED))
+    assert isinstance(found, FollowUp)
+    return found
+
+
+@pytest.mark.parametrize("data", [None, {"order": {"id": "A1"}}])
+def test_an_event_may_point_at_its_data(data: Any) -> None:
+    found = asked(thin(data=data))
+    assert found.request.url == "https://pos.example.com/updates/7?v=1"
+    assert found.request.headers == {"Authorization": "Bearer token-1"}
+    assert found.request.untrusted_url
+    assert found.order_id == "A1"
+    answer = answered({"order": {"id": "A1"}, "state": "ready"})
+    (update,) = source(**FETCHING).parse_resource(found, answer, NOW)
+    whole = {**thin(), "data": {"order": {"id": "A1"}, "state": "ready"}}
+    assert source(**FETCHING).parse(call(whole, STRUCTURED)) == [update]
+
+
+def test_each_event_is_fetched_for_itself_and_no_token_is_sent_where_none_is_set() -> None:
+    first, second = asked(thin()), asked(thin(id="ev-2"))
+    assert first.coalesce_key != second.coalesce_key
+    assert asked(thin(), dataref_token="").request.headers == {}
+
+
+def test_a_binary_event_may_come_without_a_body() -> None:
+    headers = {f"ce-{name}": value for name, value in thin(data=None).items()}
+    (found,) = source(**FETCHING).parse(call(b"", headers))
+    assert found == asked(thin(data=None))
+
+
+def test_fetching_is_off_unless_an_address_is_set() -> None:
+    refused = call(thin(data=None), STRUCTURED)
+    with pytest.raises(PayloadMalformed, match="switched off"):
+        source().parse(refused)
+    assert source().event_key(refused).startswith("refused|")
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.example.com/updates/7",
+        "https://pos.example.com.evil.example.com/7",
+        "https://pos.example.com@evil.example.com/7",
+        "http://pos.example.com/7",
+        "https://pos.example.com/../7",
+        "https://pos.example.com/a b",
+        "https://pos.example.com/a\r\nX: 1",
+        "//pos.example.com/7",
+    ],
+)
+def test_links_lead_to_the_accounts_address_or_nowhere(link: str) -> None:
+    with pytest.raises(PayloadMalformed, match="not at the address"):
+        source(**FETCHING).parse(call(thin(link, data=None), STRUCTURED))
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"order": {"id": "B2"}}, "event.subject"),
+        ({"state": "ready"}, "data.order: missing"),
+        ([], "data: expected an object"),
+        ({"order": {"id": "A1"}, "surprise": 1}, "unknown member"),
+    ],
+)
+def test_fetched_data_is_checked_like_any_other(answer: Any, words: str) -> None:
+    with pytest.raises(PayloadMalformed, match=words):
+        source(**FETCHING).parse_resource(asked(thin()), answered(answer), NOW)
+
+
+@pytest.mark.parametrize(
+    ("typed", "most"), [("", 0), ("60", 60), (" 7 ", 7), ("many", 0), ("-1", 0), ("9" * 9, 0)]
+)
+def test_a_manager_may_bound_the_calls(typed: str, most: int) -> None:
+    assert source(calls_per_minute=typed).calls_per_minute == most
