@@ -16,8 +16,10 @@ from integrations.contracts import (
     Channel,
     HttpRequest,
     HttpResponse,
+    InboundCall,
     Message,
     Provider,
+    Receipt,
     Setting,
 )
 from integrations.errors import (
@@ -26,6 +28,7 @@ from integrations.errors import (
     OutcomeUnknown,
     RateLimited,
 )
+from integrations.flow_calls import read_flow_call, require_key
 from integrations.payloads import inner, text
 from integrations.providers.power_automate_event import event_body
 
@@ -103,8 +106,15 @@ class PowerAutomate(Provider):
             choices=("no", "yes"),
             help="yes: only if the flow respects what guests chose",
         ),
+        Setting(
+            "flow_key",
+            label="Key for calls from the flow",
+            secret=True,
+            required=False,
+            help="you choose it; an HTTP action at the flow's end sends it in X-Order-Up-Key",
+        ),
     )
-    capabilities = Capabilities(rate_per_s=15.0, account_is_address=True)
+    capabilities = Capabilities(receipts=True, rate_per_s=15.0, account_is_address=True)
 
     def __init__(self, account: Mapping[str, str], *, base_url: str = "") -> None:
         super().__init__(account, base_url=base_url)
@@ -166,6 +176,11 @@ class PowerAutomate(Provider):
             )
         self.raise_for_status(response, vendor_code=code)
         raise OutcomeUnknown(self.key, response)
+
+    def receipts(self, call: InboundCall) -> list[Receipt]:
+        """What a flow says about its own end, where its author added a call to us."""
+        require_key(call, self.account.get("flow_key", ""))
+        return read_flow_call(call)
 
     def _checked_url(self, url: str) -> SplitResult:
         try:

@@ -54,6 +54,8 @@ def _event(message: Message, *, guest_data: bool) -> dict[str, Any]:
     body: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "event_id": _said(message.event.get("id")) or message.attempt_id,
+        # what a flow hands back when it tells us how it ended
+        "attempt_id": message.attempt_id,
         "event_type": _type(message),
         **_known(occurred_at=message.event.get("occurred_at")),
         "restaurant": {

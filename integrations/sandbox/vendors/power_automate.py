@@ -17,6 +17,7 @@ from integrations.sandbox.vendors.base import (
     TRIAL_NAME,
     TRIAL_PHONE,
     Magic,
+    ReceiptPlan,
     Route,
     SandboxVendor,
     Trial,
@@ -134,6 +135,7 @@ class PowerAutomate(SandboxVendor):
             return _error(400, "TriggerInputSchemaMismatch")
         run = f"0858{random_hex(10).upper()}CU00"
         self.accept(lambda: self._message(account, run, event, request))
+        self._tell_the_end(account, run, event)
         headers = {"x-ms-workflow-run-id": run, "x-ms-request-id": random_hex(8)}
         status = next((s for end, s in _RUNNING.items() if workflow.endswith(end)), 202)
         if status == 200:
@@ -141,6 +143,20 @@ class PowerAutomate(SandboxVendor):
         if status == 502:
             return _error(502, "NoResponse", headers)
         return web.Response(status=status, headers=headers)
+
+    def _tell_the_end(self, account: SandboxAccount, run: str, event: Mapping[str, Any]) -> None:
+        """The last action of a flow whose author knows our key."""
+        key, attempt = account.settings.get("flow_key"), event.get("attempt_id")
+        if not key or not isinstance(attempt, str):
+            return
+
+        def call() -> VendorCall:
+            body = json.dumps({"attempt_id": attempt, "kind": "delivered"}).encode()
+            headers = {"Content-Type": "application/json", "X-Order-Up-Key": key}
+            return VendorCall(account.target(account.webhook_url), body, headers)
+
+        after_ms = self.state.settings.delivered_after_ms
+        self.post_receipts(run, [ReceiptPlan("delivered", after_ms, call)])
 
     def _not_let_in(
         self, account: SandboxAccount, workflow: str, request: web.Request

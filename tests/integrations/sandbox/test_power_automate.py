@@ -13,7 +13,7 @@ from integrations.contracts import Accepted, HttpRequest, HttpResponse
 from integrations.errors import ConfigurationError, MessageRejected, OutcomeUnknown, RateLimited
 from integrations.providers.power_automate import PowerAutomate
 from tests.integrations import fixture_files as files
-from tests.integrations.sandbox.calls import Client
+from tests.integrations.sandbox.calls import Client, Receiver
 from tests.integrations.sandbox.through import deliver
 
 SETTINGS = files.settings("power_automate")
@@ -45,6 +45,13 @@ def test_a_flow_runs(client: Client) -> None:
     assert kept["text"] == "Order 1042: ready_for_pickup"
     assert kept["extra"]["event"]["order"]["parts"][0]["name"] == "Harvest Bowl"
     assert "aBcD" not in str(kept)
+
+
+def test_a_flow_that_knows_our_key_says_how_it_ended(client: Client, receiver: Receiver) -> None:
+    made = provider(client, SETTINGS)
+    deliver(made, MESSAGE, client.url)
+    (receipt,) = made.receipts(receiver.next().as_call())
+    assert (receipt.kind, receipt.attempt_id) == ("delivered", MESSAGE.attempt_id)
 
 
 def test_a_flow_of_the_tenant_runs_and_tokens_are_kept(client: Client) -> None:
