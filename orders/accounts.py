@@ -47,10 +47,11 @@ def save_source_account(*, account: SourceAccount, values: Mapping[str, str]) ->
     """
     declared = registry.source_class(account.source).settings
     account.settings = merge_settings(declared, account.settings or {}, values)
+    account.poll_due_at = None  # one that was mended is asked at once
     if account._state.adding:
         account.save()
     else:
-        account.save(update_fields=_TYPED)
+        account.save(update_fields=(*_TYPED, "poll_due_at"))
     transaction.on_commit(clear_caches)
     transaction.on_commit(lambda: register_with_sandbox([account]))
     return account

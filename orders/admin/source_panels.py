@@ -159,12 +159,16 @@ def _polling(account: SourceAccount, zone: str) -> list[tuple[str, object, objec
     name = _("Asked for changes")
     if account.source in NOT_POSTED:
         return []
-    if registry.source_class(account.source).poll is Source.poll:
+    made = registry.source_class(account.source)
+    lists, answers = made.poll is not Source.poll, made.check_up is not Source.check_up
+    if not (lists or answers):
         words = _("not possible; a silence longer than usual is alarmed instead")
         return [(name, words, "")]
     asked = local(account.last_polled_at, zone) or _("never")
     if account.poll_error:
         return [(name, asked, account.poll_error)]
+    if not lists:
+        return [(name, asked, _("one by one, when an order is late and silent"))]
     try:
         can_ask = source_for(account).poll(timezone.now()) is not None
     except ConfigurationError as problem:

@@ -11,6 +11,7 @@ from integrations.contracts import HttpResponse
 from integrations.errors import ConfigurationError, OutcomeUnknown, RateLimited
 from integrations.sources.square import Square as SquareSource
 from orders import polling
+from orders.accounts import save_source_account
 from orders.models import Order
 from orders.vendor_answers import REFUSED, SOON, THROTTLED, Trouble, trouble_in
 from tests.orders.test_follow_ups import Square
@@ -125,3 +126,16 @@ def test_what_an_answer_is_worth(
 def test_a_bug_is_no_answer() -> None:
     with pytest.raises(ZeroDivisionError):
         trouble_in(ZeroDivisionError(), "v")
+
+
+def test_a_mended_account_is_asked_at_once(square: Square) -> None:
+    square.plant()
+    good = dict(square.account.settings)
+    square.account.settings = {**good, "access_token": "revoked"}
+    square.account.save()
+    now = now_plus()
+    polling.poll_sources(now=now)
+    save_source_account(account=stored(square), values=good)
+    assert polling.poll_sources(now=now + timedelta(seconds=30)) == 1
+    assert stored(square).poll_error == ""
+    assert Order.objects.exists()
