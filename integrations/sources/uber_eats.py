@@ -30,17 +30,6 @@ from integrations.sources import uber_eats_notice as notices
 from integrations.sources.uber_eats_order import read_order
 
 LIVE = "https://api.uber.com"
-#: the order has to be read again
-FETCHED = frozenset(
-    {
-        "orders.notification",
-        "orders.scheduled.notification",
-        "orders.cancel",
-        "orders.failure",
-        "orders.release",
-        "order.fulfillment_issues.resolved",
-    }
-)
 
 
 class UberEats(Source):
@@ -131,12 +120,9 @@ class UberEats(Source):
             asked = self._delivery_behind(event)
             update = dapi.read_event(event, self.status_map)
             return [update, asked] if asked else [update]
-        if kind not in FETCHED:
+        if kind not in notices.STATED:
             raise EventIgnored(f"event type {kind or 'missing'} says nothing about an order")
-        found: list[OrderUpdate | FollowUp] = [self._order_behind(event)]
-        if kind in notices.STATED:
-            found.insert(0, notices.read(event, kind))
-        return found
+        return [notices.read(event, kind), self._order_behind(event)]
 
     # --- fetching ------------------------------------------------------------------------------
 

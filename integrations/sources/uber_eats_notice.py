@@ -11,14 +11,18 @@ from integrations.contracts import Observation, OrderUpdate, State, ordering_key
 from integrations.errors import PayloadMalformed
 from integrations.sources.uber_eats_order import CHANNEL_ORDER_ID
 
-RELEASE = "orders.release"
+#: event type -> what staff should know
+NOTES: Mapping[str, str] = {
+    "orders.release": "courier is near, start preparing",
+    "order.fulfillment_issues.resolved": "what was ordered has changed",
+}
 #: event type -> state of the order; None = a hint for staff
 STATED: Mapping[str, str | None] = {
     "orders.notification": State.RECEIVED,
     "orders.scheduled.notification": State.RECEIVED,
     "orders.cancel": State.CANCELLED,
     "orders.failure": State.CANCELLED,
-    RELEASE: None,
+    **dict.fromkeys(NOTES),
 }
 
 
@@ -46,7 +50,7 @@ def read(event: Mapping[str, Any], kind: str) -> OrderUpdate:
         state=STATED[kind],
         occurred_at=at,
         occurred_at_basis="event" if at else "arrival",
-        data={"note": "courier is near, start preparing"} if kind == RELEASE else {},
+        data={"note": NOTES[kind]} if kind in NOTES else {},
     )
     return OrderUpdate(
         order_id=order_id,

@@ -108,11 +108,13 @@ def test_an_unreadable_time_does_not_cost_the_order(stamp: Any) -> None:
     assert read({"id": ORDER, "current_state": "CANCELED"}).order_id == asked.order_id
 
 
-def test_a_release_is_a_hint_and_no_state() -> None:
-    update = parse("orders_release")[0]
+@pytest.mark.parametrize("name", ["orders_release", "order_fulfillment_issues_resolved"])
+def test_other_notices_are_hints_and_no_state(name: str) -> None:
+    update = parse(name)[0]
     assert isinstance(update, OrderUpdate)
     assert update.observations[0].state is None
     assert update.observations[0].kind == "note"
+    assert update.observations[0].data["note"]
 
 
 @pytest.mark.parametrize(
