@@ -20,10 +20,16 @@ CHOSEN: list[Mapping[str, Any]] = [
     {"channel": "push", "when": "otherwise"},
     {"channel": "web_push", "when": "otherwise"},
 ]
+#: open pages and the shop the order came from, where the restaurant has such accounts
+BESIDE: list[Mapping[str, Any]] = [
+    {"channel": "realtime", "when": "now"},
+    {"channel": "commerce", "when": "now"},
+]
 CUSTOMER_STEPS: list[Mapping[str, Any]] = [
     *CHOSEN,
     {"channel": "sms", "when": "otherwise"},
     {"channel": "email", "when": "otherwise"},
+    *BESIDE,
 ]
 
 ROUTES: list[dict[str, Any]] = [

@@ -6,6 +6,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.db import transaction
@@ -15,8 +16,15 @@ from consents import chosen
 from consents.chosen import Chosen
 from integrations.contracts import Channel
 from integrations.errors import ConfigurationError
+from integrations.providers.pusher import Pusher
 from integrations.providers.web_push import WebPush
-from notifications.selectors import AccountView, RestaurantConfig, provider_for, restaurant_config
+from notifications.selectors import (
+    AccountView,
+    RestaurantConfig,
+    provider_for,
+    restaurant_config,
+    webhook_url,
+)
 from orders import contacts
 from orders.models import Order
 
@@ -79,6 +87,28 @@ def _way(account: AccountView, public_id: UUID) -> Way | None:
         return Way(account.channel, public_key=provider.public_key)
     url = provider.link_url(link_token(public_id))
     return Way(account.channel, url=url) if url else None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveLine:
+    """Where an open page hears at once that its order changed."""
+
+    socket_url: str
+    channel: str
+    auth_url: str
+
+
+def live_line(order: Order, now: datetime) -> LiveLine | None:
+    """The order's private channel, where the restaurant has a realtime account."""
+    config = restaurant_config(order.restaurant_id)
+    for account in config.accounts_for(Channel.REALTIME, now):
+        provider = provider_for(account)
+        if isinstance(provider, Pusher):
+            channel = f"private-order-{order.public_id}"
+            # the page's own host: a browser on another name of ours must not be refused
+            auth_url = urlsplit(webhook_url(account.token)).path
+            return LiveLine(provider.socket_url, channel, auth_url)
+    return None
 
 
 def browser_account(config: RestaurantConfig, now: datetime) -> AccountView | None:

@@ -58,6 +58,8 @@ def told_lines(public_id: uuid.UUID, now: datetime) -> list[ToldLine]:
             notification__order__public_id=public_id,
             notification__audience="customer",
             state__in=_SHOWN,
+            # an open page or a shop system that heard of it told the guest nothing
+            address__isnull=False,
         )
         .select_related(
             "notification__event",

@@ -33,7 +33,7 @@ def guest_order(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "told": told,
         "version": version_of((page, told)),
         "announce": _announce(page),
-        "ways": [] if page.is_over else _ways(public_id),
+        **({} if page.is_over else _ways(public_id)),
     }
     return render(request, "orders/order.html", context)
 
@@ -52,13 +52,15 @@ def guest_order_live(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse
     )
 
 
-def _ways(public_id: uuid.UUID) -> list[dict[str, str]]:
-    """Chats and browsers the guest may choose, in words."""
+def _ways(public_id: uuid.UUID) -> dict[str, object]:
+    """Chats and browsers the guest may choose, in words, and where an open page listens."""
     order = Order.objects.only("restaurant_id", "public_id").get(public_id=public_id)
-    return [
+    now = timezone.now()
+    ways = [
         {"url": way.url, "public_key": way.public_key, "word": channel_word(way.channel)}
-        for way in linking.ways(order, timezone.now())
+        for way in linking.ways(order, now)
     ]
+    return {"ways": ways, "line": linking.live_line(order, now)}
 
 
 def _page(public_id: uuid.UUID) -> tuple[OrderPage, list[ToldLine]]:

@@ -158,6 +158,15 @@ class Pusher(Provider):
         body = json.dumps({"auth": self.authorization(socket, channel)}).encode()
         return Reply200(body=body, content_type="application/json")
 
+    @property
+    def socket_url(self) -> str:
+        """Where pages of this app listen (protocol 7); the key in it is public."""
+        cluster = self.account.get("cluster") or "mt1"
+        host = f"wss://ws-{cluster}.pusher.com"
+        if not self.base_url.endswith(".pusher.com"):  # the sandbox
+            host = self.base_url.replace("http", "ws", 1)
+        return f"{host}/app/{self.account['app_key']}?protocol=7&client=order-up&version=1"
+
     def authorization(self, socket_id: str, channel: str) -> str:
         """The ``auth`` value that lets one connection listen to one private channel."""
         signature = hmac_hex(self.account["secret"], f"{socket_id}:{channel}".encode())

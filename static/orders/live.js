@@ -60,4 +60,39 @@
     else refresh();
   });
   timer = setTimeout(refresh, every);
+
+  /* A line to Pusher Channels (protocol 7): its events say "look now", asking goes on without it. */
+  const { line, lineChannel, lineAuth } = region.dataset;
+  let tries = 0;
+  function listen() {
+    const socket = new WebSocket(line);
+    socket.onmessage = async (message) => {
+      const frame = JSON.parse(message.data);
+      if (frame.event === "pusher:connection_established") {
+        tries = 0;
+        const socketId = JSON.parse(frame.data).socket_id;
+        const answer = await fetch(lineAuth, {
+          method: "POST",
+          body: new URLSearchParams({ socket_id: socketId, channel_name: lineChannel }),
+        });
+        if (!answer.ok) return socket.close();
+        const { auth } = await answer.json();
+        const data = { channel: lineChannel, auth };
+        socket.send(JSON.stringify({ event: "pusher:subscribe", data }));
+      } else if (frame.event === "pusher_internal:subscription_succeeded") {
+        region.dataset.lineState = "open";
+      } else if (frame.event === "pusher:ping") {
+        socket.send(JSON.stringify({ event: "pusher:pong", data: {} }));
+      } else if (!frame.event.startsWith("pusher")) {
+        refresh();
+      }
+    };
+    socket.onclose = (end) => {
+      region.dataset.lineState = "closed";
+      // 4000-4099: connecting again as it is cannot help
+      const isFinal = end.code >= 4000 && end.code < 4100;
+      if (!isFinal && tries < 8) setTimeout(listen, 1000 * 2 ** tries++);
+    };
+  }
+  if (line && "WebSocket" in window) listen();
 })();

@@ -13,8 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
-from integrations.sandbox.callbacks import VendorCall
-from integrations.sandbox.state import SandboxAccount, SandboxMessage
+from integrations.sandbox.callbacks import Callbacks, VendorCall
+from integrations.sandbox.state import SandboxAccount, SandboxMessage, SandboxState
 from integrations.sandbox.vendors.base import (
     Magic,
     Route,
@@ -24,6 +24,7 @@ from integrations.sandbox.vendors.base import (
     random_hex,
     raw_of,
 )
+from integrations.sandbox.vendors.pusher_sockets import Sockets
 
 MAX_AGE_S = 600
 DATA_LIMIT, CHANNELS_LIMIT = 10_240, 100
@@ -39,8 +40,15 @@ class Pusher(SandboxVendor):
     channel = "realtime"
     magic = (Magic("private-over-quota", "403 over quota"),)
 
+    def __init__(self, state: SandboxState, callbacks: Callbacks) -> None:
+        super().__init__(state, callbacks)
+        self._sockets = Sockets()
+
     def routes(self) -> Iterable[Route]:
-        return (Route("POST", "/apps/{app}/events", self.trigger),)
+        return (
+            Route("POST", "/apps/{app}/events", self.trigger),
+            Route("GET", "/app/{key}", self.listen),
+        )
 
     def account_name(self, settings: Mapping[str, str]) -> str:
         return needed(settings, "app_id")
@@ -73,7 +81,15 @@ class Pusher(SandboxVendor):
             return web.Response(text=problem, status=status)
         for channel in channels:
             self.accept(partial(self._message, account, channel, event, request))
+            await self._sockets.tell(channel, event)
         return json_reply({})
+
+    async def listen(self, request: web.Request) -> web.StreamResponse:
+        """A page connects with the public key of an app."""
+        key = request.match_info["key"]
+        accounts = self.state.accounts(self.key)
+        found = next((a for a in accounts if a.settings.get("app_key") == key), None)
+        return await self._sockets.serve(request, found)
 
     def _message(
         self, account: SandboxAccount, to: str, event: Mapping[str, Any], request: web.Request
