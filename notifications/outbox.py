@@ -24,6 +24,7 @@ class LaneRow:
 
     delivery_id: int
     lane: str
+    recipient_key: str
     kind: str
     milestone: str
     event_id: UUID | None
@@ -33,8 +34,9 @@ class LaneRow:
 
 
 _LANE_ROWS = """
-SELECT d.id, d.lane, n.kind, n.milestone, n.event_id, coalesce(e.data->>'sentence', ''),
-       n.merged_events, CASE WHEN d.state IN ('waiting', 'queued') THEN NULL
+SELECT d.id, d.lane, n.recipient_key, n.kind, n.milestone, n.event_id,
+       coalesce(e.data->>'sentence', ''), n.merged_events,
+       CASE WHEN d.state IN ('waiting', 'queued') THEN NULL
                              ELSE coalesce(d.settled_at, %(now)s) END
 FROM notifications_notification n
 JOIN notifications_delivery d ON d.notification_id = n.id
@@ -53,7 +55,7 @@ def lane_rows(order_id: int, now: datetime) -> list[LaneRow]:
         cursor.execute(_LANE_ROWS, {"order": order_id, "now": now})
         rows = cursor.fetchall()
     return [
-        LaneRow(row[0], row[1], row[2], row[3], row[4], row[5], _json(row[6]), row[7])
+        LaneRow(row[0], row[1], row[2], row[3], row[4], row[5], row[6], _json(row[7]), row[8])
         for row in rows
     ]
 

@@ -69,12 +69,19 @@ class Occasion:
 
 
 def settle_with_lane(occasion: Occasion, note: PlannedNotification) -> None:
-    """Replace what is unsent and says no more than this; keep a breath after what just left."""
+    """Replace what is unsent and says no more than this; keep a breath after what just left.
+
+    An earlier state is replaced wherever it was to be told: who hears that it is ready must not
+    read afterwards, in a mail, that the order was received.
+    """
     new_weight = routing.weight(occasion.facts.kind, occasion.facts.milestone)
     lanes = {delivery.lane: delivery for delivery in note.deliveries}
     for row in occasion.lane:
         delivery = lanes.get(row.lane)
         if delivery is None:
+            if _is_told_elsewhere(row, occasion, note):
+                note.supersedes.append(row.delivery_id)
+                note.note("lane", "merged", f"replaces the unsent message about {row.milestone}")
             continue
         if row.left_at is not None:
             if note.is_urgent and occasion.facts.kind != "status_requested":
@@ -85,6 +92,18 @@ def settle_with_lane(occasion: Occasion, note: PlannedNotification) -> None:
             note.supersedes.append(row.delivery_id)
             note.merged += _told_as_well(row, occasion.facts.kind)
             note.note("lane", "merged", f"replaces the unsent message about {row.milestone}")
+
+
+def _is_told_elsewhere(row: LaneRow, occasion: Occasion, note: PlannedNotification) -> bool:
+    """Whether ``note`` tells the same person a later state on another channel."""
+    kind, milestone = occasion.facts.kind, occasion.facts.milestone
+    return (
+        row.kind == kind == "status_changed"
+        and row.left_at is None
+        and row.recipient_key == note.recipient_key
+        and any(not delivery.is_waiting for delivery in note.deliveries)
+        and routing.weight(row.kind, row.milestone) < routing.weight(kind, milestone)
+    )
 
 
 def _told_as_well(row: LaneRow, kind: str) -> list[dict[str, str]]:
