@@ -13,6 +13,7 @@ SCHEDULE: dict[str, tuple[str, int]] = {
     "poll sources": ("orders.poll_sources", 60),
     "watch feeds": ("orders.watch_feeds", 300),
     "drop parked updates": ("orders.drop_parked_updates", 3600),
+    "check quiet team chats": ("notifications.run_self_tests", 1200),
     "forget stored API answers": ("orders.forget_answers", 3600),
 }
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from django.db import transaction
 
+from integrations.contracts import Channel
 from notifications import outbox, planning, routing
 from notifications.models import Delivery, DeliveryState, Notification
 from notifications.selectors import restaurant_config
@@ -167,7 +168,10 @@ def raise_alarm(
     chats = [
         account
         for account in config.accounts
-        if account.account_is_address and account.id != without_account and account.is_usable(now)
+        if account.channel == Channel.TEAM_CHAT
+        and account.account_is_address
+        and account.id != without_account
+        and account.is_usable(now)
     ]
     expires_at = now + routing.lifetime("alarm")
     for account in chats:

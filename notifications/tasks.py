@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from celery import shared_task
 
 from notifications import dispatch as dispatching
+from notifications import self_test
 from notifications import sweep as sweeping
 
 
@@ -14,6 +15,12 @@ from notifications import sweep as sweeping
 def dispatch(*, account_id: int, **_: object) -> int:
     """Send everything due at one account."""
     return dispatching.dispatch_account(account_id=account_id)
+
+
+@shared_task(name="notifications.run_self_tests", queue="default", acks_late=True)
+def run_self_tests(**_: object) -> int:
+    """Say a word to team chats that were quiet for a week."""
+    return self_test.run_self_tests(datetime.now(UTC))
 
 
 @shared_task(name="notifications.sweep", queue="default", acks_late=True)
