@@ -44,6 +44,7 @@ SOURCES: Mapping[str, str] = {
     "lightspeed": "integrations.sources.lightspeed.Lightspeed",
     "olo": "integrations.sources.olo.Olo",
     "otter": "integrations.sources.otter.Otter",
+    "power_automate": "integrations.sources.power_automate.PowerAutomate",
     "rest": "integrations.sources.rest.Rest",
     "shopify": "integrations.sources.shopify.Shopify",
     "square": "integrations.sources.square.Square",

@@ -30,6 +30,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
     "lightspeed": {"username": "user", "password": "key{}"},
     "olo": {"shared_secret": "key{}"},
     "otter": {"webhook_secret": "key{}"},
+    "power_automate": {"secret": "key{}"},
     "shopify": {
         "client_secret": "key{}",
         "access_token": "token",
@@ -148,6 +149,10 @@ def _basic(account: SourceAccount, body: bytes, headers: Headers) -> Headers:
     return {"Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}
 
 
+def _bearer(account: SourceAccount, body: bytes, headers: Headers) -> Headers:
+    return {"Authorization": f"Bearer {account.settings['secret']}"}
+
+
 def _fixed(header: str, setting: str) -> Sign:
     return lambda account, body, headers: {header: account.settings[setting]}
 
@@ -165,6 +170,7 @@ SIGNERS: Mapping[str, Sign] = {
     "lightspeed": _basic,
     "olo": _olo,
     "otter": _mac("X-HMAC-SHA256", "webhook_secret", hmac_hex),
+    "power_automate": _bearer,
     "shopify": _mac("X-Shopify-Hmac-Sha256", "client_secret", hmac_base64),
     "square": _square,
     "toast": _toast,

@@ -30,6 +30,7 @@ TYPED: dict[str, dict[str, str]] = {
     "lightspeed": {"username": "u", "password": "p"},
     "olo": {"shared_secret": "s", "display_field": "ref", "name_field": "customer.name"},
     "otter": {"webhook_secret": "s"},
+    "power_automate": {"secret": "s"},
     "shopify": {
         "client_secret": "s",
         "access_token": "t",

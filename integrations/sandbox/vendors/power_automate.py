@@ -13,6 +13,7 @@ from aiohttp import web
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount, SandboxMessage, iso
 from integrations.sandbox.vendors.base import (
+    TRIAL_ITEMS,
     TRIAL_MAIL,
     TRIAL_NAME,
     TRIAL_PHONE,
@@ -226,6 +227,7 @@ class PowerAutomate(SandboxVendor):
         """A new record."""
         data = {
             "number": order.number,
+            "items": [{"name": name, "quantity": 1} for name in TRIAL_ITEMS],
             "customer": {
                 "name": " ".join(TRIAL_NAME),
                 "phone": TRIAL_PHONE,

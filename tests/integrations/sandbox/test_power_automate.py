@@ -9,9 +9,16 @@ from typing import Any
 
 import pytest
 
-from integrations.contracts import Accepted, HttpRequest, HttpResponse
-from integrations.errors import ConfigurationError, MessageRejected, OutcomeUnknown, RateLimited
+from integrations.contracts import Accepted, HttpRequest, HttpResponse, OrderUpdate
+from integrations.errors import (
+    ConfigurationError,
+    MessageRejected,
+    OutcomeUnknown,
+    RateLimited,
+    SignatureInvalid,
+)
 from integrations.providers.power_automate import PowerAutomate
+from integrations.sources.power_automate import PowerAutomate as Source
 from tests.integrations import fixture_files as files
 from tests.integrations.sandbox.calls import Client, Receiver
 from tests.integrations.sandbox.through import deliver
@@ -219,3 +226,27 @@ def test_an_account_is_a_flow_or_its_key(client: Client) -> None:
             "POST", "accounts", {"vendor": "power_automate", "settings": settings}
         )
         assert refused.status == 400
+
+
+# --- flows that call us ---------------------------------------------------------------------------
+
+
+def test_our_source_reads_what_a_flow_posts(client: Client, receiver: Receiver) -> None:
+    client.register("power_automate", {"secret": "a-key"})
+    wanted = {"vendor": "power_automate", "order_id": "42", "status": "Ready", "change": "updated"}
+    account = {"settings": {"secret": "a-key"}, "webhook_url": f"{receiver.url}/hooks/orders/t/"}
+    client.control("POST", "emit", {**wanted, **account, "data": {"number": "1042"}})
+    call = receiver.next().as_call()
+    made = Source({"secret": "a-key"})
+    made.verify(call)
+    with pytest.raises(SignatureInvalid):
+        Source({"secret": "other"}).verify(call)
+    (update,) = made.parse(call)
+    assert isinstance(update, OrderUpdate)
+    assert (update.order_id, update.display) == ("42", "1042")
+    assert [one.state for one in update.observations] == ["ready"]
+
+
+def test_an_event_is_about_a_record(client: Client) -> None:
+    wanted = {"vendor": "power_automate", "settings": {"secret": "a-key"}}
+    assert client.try_control("POST", "emit", wanted).status == 400
