@@ -20,9 +20,12 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium; in CI it must be there."""
+    """Debian's Chromium; in CI it must be there.
+
+    It ends with this folder: its event loop would refuse asyncio.run to every test behind it.
+    """
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         if os.environ.get("REQUIRE_SERVICES") == "1":
