@@ -9,8 +9,9 @@ from django.db.models import Q
 
 from integrations import registry
 from integrations.contracts import Channel
-from notifications import context, outbox, routing
+from notifications import outbox, routing
 from notifications.models import Delivery, Notification, ProviderAccount
+from notifications.times import zone
 
 #: a chat that took a message within this time has just proved itself
 EVERY = timedelta(days=7)
@@ -38,7 +39,7 @@ def run_self_tests(now: datetime) -> int:
 def _check(account: ProviderAccount, now: datetime) -> bool:
     if not registry.provider_class(account.provider).capabilities.account_is_address:
         return False
-    if now.astimezone(context.zone(account.restaurant.timezone)).hour != HOUR:
+    if now.astimezone(zone(account.restaurant.timezone)).hour != HOUR:
         return False
     milestone = f"alarm:self_test:{account.pk}"
     known = Notification.objects.filter(

@@ -146,10 +146,7 @@ class Messenger(Provider):
         return meta_graph.answer_challenge(call, self.account["verify_token"])
 
     def receipts(self, call: InboundCall) -> list[Receipt]:
-        """Deliveries that name their messages, and echoes of ours.
-
-        Watermarks ("everything up to this moment was read") name no message and are not receipts.
-        """
+        """Deliveries that name their messages, watermarks for all before them, echoes of ours."""
         return [receipt for event in self._events(call) for receipt in _receipts(event)]
 
     def replies(self, call: InboundCall) -> list[Reply]:
@@ -269,6 +266,14 @@ def _receipts(event: Mapping[str, Any]) -> Iterator[Receipt]:
                 vendor_time=meta_graph.moment(delivery.get("watermark"), per_second=1000),
                 recipient=text(inner(event, "sender").get("id")),
             )
+    person = text(inner(event, "sender").get("id"))
+    marks = [(ReceiptKind.READ, inner(event, "read"))]
+    if not isinstance(mids, list) or not mids:
+        marks.insert(0, (ReceiptKind.DELIVERED, delivery))
+    for kind, mark in marks:
+        up_to = meta_graph.moment(mark.get("watermark"), per_second=1000)
+        if person and up_to is not None:
+            yield Receipt(kind=kind, vendor_time=up_to, recipient=person, up_to=up_to)
     # the metadata is ours; an echo without it was written in the inbox or by another app
     if message.get("is_echo") and text(message.get("mid")) and text(message.get("metadata")):
         yield Receipt(

@@ -53,6 +53,8 @@ _USER_ID = re.compile(r"[A-Z]{2}\.[A-Za-z0-9]{1,128}")
 _TEMPLATE = re.compile(r"([a-z0-9_]{1,512})(?::([A-Za-z]{2,3}(?:_[A-Z]{2})?))?")
 _MEDIA = frozenset({"image", "video", "audio", "document", "sticker", "location", "contacts"})
 STATUS_BUTTON = "Order status"
+COMING_BUTTON = "On my way"
+STOP_BUTTON = "Stop"
 
 
 class WhatsApp(Provider):
@@ -194,15 +196,15 @@ class WhatsApp(Provider):
                     yield value
 
     def _content(self, message: Message, body: str) -> dict[str, Any]:
-        if message.vendor_template:
+        # in the guest's window our own words say more than a template, and cost nothing
+        if message.vendor_template and not message.window_open:
             return {"type": "template", "template": self._template(message)}
-        if message.purpose == "service_reply" and len(body) <= _LONGEST_BODY:
-            reply = {"id": f"status:{message.order.get('number', '')}"[:256]}
-            button = {"type": "reply", "reply": {**reply, "title": STATUS_BUTTON}}
+        is_chat = message.window_open or message.purpose == "service_reply"
+        if is_chat and len(body) <= _LONGEST_BODY:
             interactive = {
                 "type": "button",
                 "body": {"text": body},
-                "action": {"buttons": [button]},
+                "action": {"buttons": _reply_buttons(message)},
             }
             return {"type": "interactive", "interactive": interactive}
         return {"type": "text", "text": {"preview_url": False, "body": body}}
@@ -276,6 +278,20 @@ class WhatsApp(Provider):
             action={"type": "button", "value": payload} if payload else {},
             recipient=text(inner(value, "metadata").get("display_phone_number")),
         )
+
+
+def _reply_buttons(message: Message) -> list[dict[str, Any]]:
+    """Where is it? - I am on my way - no more of these; what is pressed comes back as words."""
+    number = str(message.order.get("number", ""))
+    wanted = [(f"status:{number}", STATUS_BUTTON)]
+    if message.purpose != "service_reply":
+        if message.milestone == "ready" and not message.order.get("is_delivery"):
+            wanted.append((f"coming:{number}", COMING_BUTTON))
+        wanted.append(("stop", STOP_BUTTON))
+    return [
+        {"type": "reply", "reply": {"id": payload[:256], "title": title}}
+        for payload, title in wanted
+    ]
 
 
 def _words(kind: str, found: Mapping[str, Any]) -> tuple[str | None, str]:

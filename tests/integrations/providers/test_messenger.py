@@ -212,10 +212,8 @@ def test_a_delivery_of_many() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        from_person(delivery={"watermark": 1773528122000}),
         from_person(delivery={"mids": None}),
         from_person(delivery=None),
-        from_person(read={"watermark": 1773528122000}),
         from_person(message={"is_echo": True, "mid": "m_1", "app_id": 2}),
         from_person(message={"is_echo": True, "metadata": "a"}),
         "x",
@@ -224,6 +222,24 @@ def test_a_delivery_of_many() -> None:
 )
 def test_what_names_no_message_of_ours(event: object) -> None:
     assert receipts(event) == []
+    assert replies(event) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ({"delivery": {"watermark": 1773528122000}}, "delivered"),
+        ({"delivery": {"mids": [], "watermark": 1773528122000}}, "delivered"),
+        ({"read": {"watermark": 1773528122000}}, "read"),
+    ],
+)
+def test_a_watermark_covers_what_the_person_got_before(said: Any, kind: str) -> None:
+    event = from_person(**said)
+    [found] = receipts(event)
+    assert found.kind.value == kind
+    assert found.recipient == event["sender"]["id"]
+    assert found.up_to is not None
+    assert found.up_to.isoformat() == "2026-03-14T22:42:02+00:00"
     assert replies(event) == []
 
 

@@ -174,6 +174,17 @@ def test_an_answer_carries_a_button() -> None:
     assert len(button["reply"]["title"]) <= 20
 
 
+def test_inside_the_window_our_own_words_go_out_with_buttons() -> None:
+    body = sent(window_open=True, milestone="ready")
+    assert body["type"] == "interactive"
+    titles = [b["reply"]["title"] for b in body["interactive"]["action"]["buttons"]]
+    assert titles == ["Order status", "On my way", "Stop"]
+    body = sent(window_open=True, milestone="preparing")
+    ids = [b["reply"]["id"] for b in body["interactive"]["action"]["buttons"]]
+    assert ids == ["status:1042", "stop"]
+    assert sent(window_open=False)["type"] == "template"
+
+
 def test_an_answer_too_long_for_a_button_is_plain() -> None:
     assert sent(vendor_template="", purpose="service_reply", text="x" * 1025)["type"] == "text"
 
