@@ -36,22 +36,26 @@ class History:
 
 
 def history_of(order: Order) -> History:
-    """Read the history of ``order`` (with restaurant and location already selected)."""
+    """Read the history of ``order`` (with restaurant and location already selected).
+
+    What was heard and told of orders that proved to be this one belongs to it.
+    """
+    one = Order.objects.filter(Q(pk=order.pk) | Q(same_as=order)).values("pk")
     observations = list(
-        Observation.objects.filter(order=order)
+        Observation.objects.filter(order__in=one)
         .select_related("account")
         .order_by("received_at", "id")
     )
     call_ids = {row.call_id for row in observations if row.call_id}
     calls = (
-        InboundCall.objects.filter(Q(order=order) | Q(pk__in=call_ids))
+        InboundCall.objects.filter(Q(order__in=one) | Q(pk__in=call_ids))
         .select_related("account")
         .defer("body", "headers", "account__settings")
         .order_by("received_at", "id")
     )
-    events = OrderEvent.objects.filter(order=order).select_related("account")
+    events = OrderEvent.objects.filter(order__in=one).select_related("account")
     notifications = list(
-        Notification.objects.filter(order=order)
+        Notification.objects.filter(order__in=one)
         .select_related("route")
         .order_by("created_at", "audience", "id")
     )
@@ -76,7 +80,7 @@ def history_of(order: Order) -> History:
             "delivery_id",
         ),
         messages=list(
-            InboundMessage.objects.filter(order=order)
+            InboundMessage.objects.filter(order__in=one)
             .select_related("account", "address")
             .defer("account__settings", "address__value")
             .order_by("received_at")

@@ -55,7 +55,8 @@ def told_lines(public_id: uuid.UUID, now: datetime) -> list[ToldLine]:
     """What we told the guest of one order, oldest first; no address in it. 1 query."""
     deliveries = (
         Delivery.objects.filter(
-            notification__order__public_id=public_id,
+            Q(notification__order__public_id=public_id)
+            | Q(notification__order__same_as__public_id=public_id),
             notification__audience="customer",
             state__in=_SHOWN,
             # an open page or a shop system that heard of it told the guest nothing

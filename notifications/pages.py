@@ -68,7 +68,7 @@ def _page(public_id: uuid.UUID) -> tuple[OrderPage, list[ToldLine]]:
     page = order_page(public_id, now)
     if page is None:
         raise Http404
-    return page, told_lines(public_id, now)
+    return page, told_lines(page.public_id, now)
 
 
 def _announce(page: OrderPage) -> str:

@@ -86,7 +86,7 @@ def event_words(
     """What an order event says, in a few words: "Ready", "Miso bowl ready (2 of 3)"."""
     stem = milestone.partition(":")[0]
     if kind == "status_changed":
-        return _staff_news(milestone) or phrases.state_word(milestone, fulfillment)
+        return _staff_news(stem) or phrases.state_word(milestone, fulfillment)
     if kind == "part_status_changed":
         return _part_words(data)
     if kind in ("order_edited", "order_split"):
@@ -120,6 +120,7 @@ def _staff_news(milestone: str) -> str:
         "conflict": _("The sources disagree"),
         "courier_failed": _("The courier run failed"),
         "after_sale": _("Cancelled or refunded after the hand-over"),
+        "united": _("Two orders proved to be one"),
     }.get(milestone, "")
 
 

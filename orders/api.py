@@ -25,6 +25,7 @@ from orders.api_serializers import STATES, EtaIn, OrderPatchIn, OrderUpdateIn, S
 from orders.api_views import IDEMPOTENCY_KEY, WRITE_PROBLEMS, ApiView, problems
 from orders.idempotency import idempotent
 from orders.models import Order, OrderAlias, Restaurant
+from orders.uniting import order_now
 
 READ, WRITE = "orders:read", "orders:write"
 
@@ -45,8 +46,8 @@ class OrdersView(ApiView):
 
     def order(self, order_id: UUID) -> Order:
         """The order of that public id; another restaurant's is as absent as one nobody made."""
-        rows = shown_orders().filter(restaurant=self.restaurant, public_id=order_id)
-        order = rows.first()
+        rows = shown_orders().filter(restaurant=self.restaurant)
+        order = order_now(rows.filter(public_id=order_id).first(), rows)
         if order is None:
             raise NotFound
         return order
@@ -240,7 +241,7 @@ def _part_of(order: Order, body: Mapping[str, Any]) -> str:
 
 
 def _found(restaurant: Restaurant, query: Mapping[str, Any]) -> QuerySet[Order]:
-    rows = shown_orders().filter(restaurant=restaurant)
+    rows = shown_orders().filter(restaurant=restaurant, same_as=None)
     if "state" in query:
         rows = rows.filter(state=query["state"])
     if query["open"] is not None:

@@ -20,6 +20,7 @@ from integrations.contracts import RANK, TERMINAL, State
 from orders import phrases, pieces
 from orders.models import InboundCall, Order, OrderEvent, SourceAccount
 from orders.page_data import first_name, version_of
+from orders.uniting import order_now
 
 #: more open orders than this: the oldest are shown, and the board says so
 BOARD_LIMIT = 200
@@ -169,7 +170,8 @@ def staff_order(
     public_id: uuid.UUID, restaurant_ids: Collection[int], now: datetime
 ) -> StaffOrder | None:
     """One order of these restaurants, open or not; None when it is not one of theirs."""
-    order = _rows().filter(public_id=public_id, restaurant_id__in=restaurant_ids).first()
+    rows = _rows().filter(restaurant_id__in=restaurant_ids)
+    order = order_now(rows.filter(public_id=public_id).first(), rows)
     if order is None:
         return None
     context = _BoardContext(
@@ -308,8 +310,5 @@ def _strip(
 
 def order_of(public_id: uuid.UUID, restaurant_ids: Collection[int]) -> Order | None:
     """The order a manager may press buttons on; None when it is not one of theirs."""
-    return (
-        Order.objects.filter(public_id=public_id, restaurant_id__in=restaurant_ids)
-        .prefetch_related("parts")
-        .first()
-    )
+    rows = Order.objects.filter(restaurant_id__in=restaurant_ids).prefetch_related("parts")
+    return order_now(rows.filter(public_id=public_id).first(), rows)

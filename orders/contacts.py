@@ -17,6 +17,7 @@ from consents.encryption import keyed_hash
 from integrations.contracts import Customer, OrderUpdate
 from orders.models import Order, SourceAccount
 from orders.selectors import House
+from orders.statements import update_rows
 
 #: member of Order.detail: whose contact the order has
 MARK = "contact"
@@ -71,6 +72,18 @@ def settle_chosen(order: Order, subject_id: UUID) -> None:
         values["contact_kind"] = DIRECT
     if values:
         Order.objects.filter(pk=order.pk).update(**values)
+
+
+def take_over(order: Order, other: Order) -> None:
+    """Give ``order`` the guest of ``other``, which proved to be the same, if it counts for more."""
+    mark = other.detail.get(MARK)
+    if isinstance(mark, dict) and _is_news(order, mark, is_courier=False):
+        columns = {
+            "subject_id": other.subject_id or order.subject_id,
+            "contact_kind": other.contact_kind,
+            "detail": {**order.detail, MARK: mark},
+        }
+        update_rows((order, columns))
 
 
 def _mark(customer: Customer, account: SourceAccount, home: House) -> dict[str, Any]:

@@ -22,10 +22,12 @@ _COLUMNS = (
 _HISTORIES = f"""
 SELECT o.id,
        (SELECT coalesce(json_agg(json_build_array({", ".join(_COLUMNS)}) ORDER BY id), '[]')::text
-          FROM orders_observation WHERE order_id = o.id),
+          FROM orders_observation WHERE order_id = ANY(o.ids)),
        (SELECT coalesce(json_agg(json_build_array(part_ref, milestone, epoch)), '[]')::text
-          FROM orders_orderevent WHERE order_id = o.id)
-  FROM unnest(%(orders)s::bigint[]) AS o(id)
+          FROM orders_orderevent WHERE order_id = ANY(o.ids))
+  FROM (SELECT id, ARRAY(SELECT id UNION ALL
+                         SELECT same.id FROM orders_order same WHERE same.same_as_id = w.id) ids
+          FROM unnest(%(orders)s::bigint[]) AS w(id)) AS o
 """  # noqa: S608 - column names of our own
 
 
@@ -43,6 +45,8 @@ class History:
 
 def load_history(order_id: int) -> History:
     """The history of an order whose row the caller holds locked. One query.
+
+    What was said of orders that proved to be this one is part of it.
 
     It has to be a statement of its own after the lock: a subquery of the locking statement would
     see the tables as they were before it waited.

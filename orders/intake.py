@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from integrations import contracts
 from integrations.contracts import OrderUpdate, ordering_key
-from orders import aliases, contacts, newcomers, parking, restated, rows, unknown_words
+from orders import aliases, contacts, newcomers, parking, restated, rows, uniting, unknown_words
 from orders.changes import Change, compute_change
 from orders.history import History, load_history
 from orders.lifecycle import EventDraft
@@ -53,7 +54,7 @@ def apply_update(
             aliases.lock_names(account.restaurant_id, found.unknown)
             found = _find(news)
         if found.order is not None:
-            return _absorb(news, at_home(found.order, news.home), found.unknown)
+            return _absorb(news, at_home(found.order, news.home), found)
         if update.courier_only:
             parking.park(update, account=account, names=found.unknown, call=call, at=now)
             _note_unknown(news)
@@ -69,7 +70,7 @@ def apply_update(
             )
             return news.end(Applied(None, (), "quarantined", cause))
         order = Order(restaurant=news.home.restaurant, location=location)
-        return _absorb(news, order, found.unknown)
+        return _absorb(news, order, found)
 
 
 def _note_unknown(news: News) -> None:
@@ -103,10 +104,14 @@ def _location(news: News) -> Location | None:
     return own
 
 
-def _absorb(news: News, order: Order, unknown: Sequence[aliases.Name]) -> Applied:
+def _absorb(news: News, order: Order, found: aliases.Found) -> Applied:
     """Append to ``order`` (locked, or new) and write what follows."""
-    is_new = order._state.adding
-    history = History() if is_new else load_history(order.pk)
+    is_new, unknown = order._state.adding, found.unknown
+    united = uniting.unite([order, *found.same]) if found.same else None
+    if united is not None:
+        order, history = at_home(united.order, news.home), united.history
+    else:
+        history = History() if is_new else load_history(order.pk)
     parked: list[parking.Parked] = []
     if unknown:
         if not is_new:
@@ -119,9 +124,9 @@ def _absorb(news: News, order: Order, unknown: Sequence[aliases.Name]) -> Applie
     )
     news.problems += problems
     events: Sequence[OrderEvent] = ()
-    if fresh or is_new:
+    if fresh or is_new or united is not None:
         _note_unknown(news)
-        events = _move(news, order, history, fresh, columns)
+        events = _move(news, order, history, fresh, columns, united)
     else:
         update_rows((order, columns))
     newcomers.introduce(order, knew, events, at=news.at)
@@ -129,7 +134,7 @@ def _absorb(news: News, order: Order, unknown: Sequence[aliases.Name]) -> Applie
         aliases.add_names(order, unknown, received_at=news.at)
     if parked:
         parking.release(parked, order_id=order.pk, at=news.at)
-    if not (fresh or is_new):
+    if not (fresh or is_new or united is not None):
         return news.end(news.verdict(order.pk, "duplicate"))
     _note_states(news.account, fresh)
     return replace(news.verdict(order.pk, "applied"), events=events)
@@ -141,6 +146,7 @@ def _move(
     history: History,
     fresh: Sequence[contracts.Observation],
     columns: Mapping[str, Any],
+    united: uniting.United | None = None,
 ) -> list[OrderEvent]:
     """The step ``fresh`` makes, computed and written."""
     change = compute_change(
@@ -148,9 +154,11 @@ def _move(
         history=history,
         home=news.home,
         now=news.at,
-        fresh=fresh,
+        fresh=[*united.joining, *fresh] if united else fresh,
         is_mute=news.is_mute,
     )
+    if united is not None:
+        change.drafts = [*change.drafts, *united.notes(news.at)]
     change.columns, change.call = columns, news.call
     change.source, change.account = news.account.source, news.account
     change.observations = [row_of(order, one, news) for one in fresh]
@@ -224,6 +232,8 @@ def apply_projection(
         change.new, delayed=change.watch.delayed, placed_at=change.placed_at, detail=detail
     )
     columns |= rows.watch_columns(change.watch.state, change.watch.next_watch_at)
+    if order.same_as_id is not None:
+        columns |= uniting.CLOSED
     columns = rows.changed(order, columns)
     if change.observations or change.drafts:
         columns["updated_at"] = now
@@ -344,7 +354,8 @@ def record_status_request(
     with transaction.atomic():
         order, history, home = _locked(order.pk)
         if (draft.part_ref, draft.milestone, draft.epoch) in history.recorded:
-            return order.events.get(milestone=draft.milestone, epoch=0, part_ref="")
+            asked = OrderEvent.objects.filter(Q(order=order) | Q(order__same_as=order))
+            return asked.get(milestone=draft.milestone, epoch=0, part_ref="")
         change = compute_change(order=order, history=history, home=home, now=at)
         change.source = channel
         change.drafts = [*change.drafts, draft]
@@ -352,6 +363,6 @@ def record_status_request(
 
 
 def _locked(order_id: int) -> tuple[Order, History, House]:
-    order = Order.objects.select_for_update().get(pk=order_id)
+    order = uniting.lock_order(order_id)
     home = house(order.restaurant_id)
     return at_home(order, home), load_history(order_id), home

@@ -21,6 +21,7 @@ from integrations.contracts import TERMINAL, State
 from orders import phrases, pieces
 from orders.colours import PAPER_DARK, PAPER_LIGHT, readable
 from orders.models import Order, OrderEvent, Restaurant
+from orders.uniting import order_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,10 @@ def restaurant_ids_of(user: AbstractBaseUser | AnonymousUser) -> list[int]:
 def order_page(public_id: uuid.UUID, now: datetime) -> OrderPage | None:
     """The page of one order, None when there is no such order. 4 queries."""
     events = OrderEvent.objects.filter(kind="status_changed").order_by("recorded_at", "id")
-    order = (
-        Order.objects.select_related("restaurant", "location", "subject")
-        .prefetch_related("parts", "items", Prefetch("events", events))
-        .filter(public_id=public_id)
-        .first()
+    rows = Order.objects.select_related("restaurant", "location", "subject").prefetch_related(
+        "parts", "items", Prefetch("events", events)
     )
+    order = order_now(rows.filter(public_id=public_id).first(), rows)
     return None if order is None else _order_page(order, now)
 
 

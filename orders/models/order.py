@@ -27,6 +27,16 @@ class Order(models.Model):
     #: only "direct" may be messaged; "" = nobody said yet
     contact_kind = models.CharField(max_length=8, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    #: the order this one proved to be: what was said of both counts there, this one is closed
+    same_as = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="united",
+        db_index=False,
+        editable=False,
+    )
 
     # projected
     display = models.CharField(max_length=40, blank=True)
@@ -68,6 +78,11 @@ class Order(models.Model):
                 condition=models.Q(next_watch_at__isnull=False),
             ),
             models.Index(fields=["restaurant", "-created_at"], name="orders_recent"),
+            models.Index(
+                fields=["same_as"],
+                name="orders_united",
+                condition=models.Q(same_as__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from orders.models import OrderEvent
-from tests.stage import Stage
+from orders.models import Order, OrderEvent
+from orders.selectors import clear_caches
+from tests.factories import make_source_account
+from tests.stage import GUEST, SECRET, Stage
 
 pytestmark = pytest.mark.django_db
 
@@ -120,3 +123,26 @@ def test_money_back_is_told_as_money_back(stage: Stage) -> None:
         "2 Miso soup",
     ]
     assert [line["label"] for line in stage.order().detail["refunds"]] == ["Poke bowl", "Miso soup"]
+
+
+def test_two_orders_that_prove_to_be_one_are_told_as_one(stage: Stage) -> None:
+    """The till's first words and the shop's made two orders; the till's next words join them."""
+    shop = stage.source
+    stage.post("WEB-7", state="accepted", customer=GUEST, location={"id": "L1"})
+    stage.source = make_source_account(
+        stage.restaurant, location=stage.location, settings={"secret": SECRET}
+    )
+    clear_caches()
+    stage.post("T1", state="ready", customer=GUEST, location={"id": "L1"})
+    assert "is ready" in last_text(stage)
+    knowing = json.loads(stage.event("T1", "ev-knowing", 8, state="ready"))
+    knowing["data"]["order"]["aliases"] = [{"system": "external_id", "id": "WEB-7"}]
+    assert stage.post_raw(json.dumps(knowing).encode()).status_code == 202
+    stage.source = shop
+    stage.post("WEB-7", state="ready")
+    stage.settle_and_send()
+    assert sum("is ready" in text for text in stage.texts()) == 1
+    order = Order.objects.get(same_as=None)
+    assert order.state == "ready"
+    page = stage.client.get(f"/o/{order.united.get().public_id}/").content.decode()
+    assert f"/o/{order.public_id}/" in page

@@ -136,3 +136,30 @@ def test_two_sources_of_one_order_at_once_make_one() -> None:
     assert at_once(actions) == [202, 202]
     assert till.order().state in ("accepted", "ready")
     assert OrderAlias.objects.count() == 3
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_orders_that_prove_to_be_one_while_both_have_news(turn: int) -> None:
+    till = open_till()
+    other = make_source_account(
+        till.restaurant, location=till.location, settings=till.account.settings
+    )
+    second = Till(till.restaurant, till.location, other)
+    till.post("A1", state="accepted")
+    second.post("B1", state="preparing")
+    shop_number = {"aliases": [{"system": "external_id", "id": "A1"}]}
+    actions = [
+        posting(second, "B1", about=shop_number, parts=[{"id": "p1", "label": "Bowl"}]),
+        posting(second, "B1", state="ready"),
+        posting(till, "A1", times={"promised_at": "2026-03-14T18:45:00Z"}),
+    ]
+    assert at_once(actions) == [202] * 3
+    order = Order.objects.get(same_as=None)
+    # no word that was said of the younger one in that moment is lost
+    assert till.post("A1", note="look").status_code == 202
+    order.refresh_from_db()
+    assert (order.state, order.united.count()) == ("ready", 1)
+    assert order.promised_at is not None
+    assert [part.ref for part in order.parts.all()] == ["p1"]
+    milestones = list(OrderEvent.objects.values_list("milestone", flat=True))
+    assert len(milestones) == len(set(milestones))
