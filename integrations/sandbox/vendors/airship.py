@@ -73,6 +73,7 @@ class Airship(SandboxVendor):
 
     def control_routes(self) -> Iterable[Route]:
         return (
+            Route("GET", "/events", self.happened),
             Route("POST", "/events", changing(self.happen)),
             Route("GET", "/changes", self.changes),
             Route("POST", "/stream", changing(self.set_stream)),
@@ -196,6 +197,10 @@ class Airship(SandboxVendor):
             raise ValueError("'message' is no push of ours, or 'type' is not OPEN or UNINSTALL")
         self._event(message.account, message_id, kind, message.to, message.extra["push"])
         return {}
+
+    async def happened(self, request: web.Request) -> web.StreamResponse:
+        """Every event there is to stream, oldest first."""
+        return json_reply({"events": self.log.bodies()})
 
     async def changes(self, request: web.Request) -> web.StreamResponse:
         """What was changed about people, devices and lists, oldest first."""

@@ -75,6 +75,10 @@ class EventLog:
         self._waking.add(task)
         task.add_done_callback(self._waking.discard)
 
+    def bodies(self) -> list[dict[str, Any]]:
+        """All events, oldest first."""
+        return [event.body for event in self._events]
+
     async def serve(self, app: str, request: web.Request) -> web.StreamResponse:
         """The stream: a redirect to the right machine first, then lines."""
         try:

@@ -148,7 +148,7 @@ class PowerAutomate(SandboxVendor):
     def _tell_the_end(self, account: SandboxAccount, run: str, event: Mapping[str, Any]) -> None:
         """The last action of a flow whose author knows our key."""
         key, attempt = account.settings.get("flow_key"), event.get("attempt_id")
-        if not key or not isinstance(attempt, str):
+        if not key or not account.webhook_url or not isinstance(attempt, str):
             return
 
         def call() -> VendorCall:
