@@ -17,8 +17,9 @@ from django.db.models import Prefetch, QuerySet
 from django.utils.translation import gettext as _
 
 from integrations.contracts import RANK, TERMINAL, State
-from orders import phrases, pieces
+from orders import new_time, phrases, pieces
 from orders.models import InboundCall, Order, OrderEvent, SourceAccount
+from orders.new_time import may_have_time
 from orders.page_data import first_name, version_of
 from orders.uniting import order_now
 
@@ -58,6 +59,8 @@ class Ticket:
     #: short sentences staff must see: held news, conflicts, a failed courier
     notes: tuple[str, ...]
     actions: tuple[Action, ...]
+    #: minutes a new time can be given in, when one is due
+    offers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +225,7 @@ def _ticket(order: Order, context: _BoardContext) -> Ticket:
         items=tuple(pieces.item_lines(order.items.all())),
         notes=tuple(_notes(order, events)),
         actions=tuple(actions(order)),
+        offers=new_time.OFFERS if due.standing != "fine" and may_have_time(order) else (),
     )
 
 

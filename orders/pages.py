@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from integrations.contracts import State
-from orders import busy, intake, phrases
+from orders import busy, intake, new_time, phrases
 from orders.board import board_tickets, order_of
 from orders.live import live_answer
 from orders.models import Location, Order
@@ -86,6 +86,9 @@ def update_order(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     order = order_of(public_id, restaurant_ids_of(request.user))
     if order is None:
         raise Http404
+    if "in_minutes" in request.POST:
+        _take_time(request, order)
+        return redirect(f"{reverse('board')}#t-{public_id}")
     state, part_ref = _pressed(request)
     refusal = _refusal(order, state, part_ref)
     if refusal:
@@ -100,6 +103,21 @@ def update_order(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         )
         messages.success(request, _said(order, state, part_ref))
     return redirect(f"{reverse('board')}#t-{public_id}")
+
+
+def _take_time(request: HttpRequest, order: Order) -> None:
+    """A button of "New time": how many minutes it still takes."""
+    minutes = new_time.offered(request.POST["in_minutes"])
+    if minutes is None:
+        messages.error(request, _("That button does not exist. Reload the board."))
+    elif not new_time.may_have_time(order):
+        word = phrases.state_word(order.state, order.fulfillment).lower()
+        words = {"order": str(order), "state": word}
+        messages.error(request, _("%(order)s is already %(state)s.") % words)
+    else:
+        actor, now = request.user.get_username(), timezone.now()
+        at = new_time.give_time(order=order, minutes=minutes, actor=actor, now=now)
+        messages.success(request, new_time.in_words(order, at, now))
 
 
 def _pressed(request: HttpRequest) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from consents.console import MineFilter, Panel, lines, tag
 from integrations.contracts import State
 from notifications.history import history_of
 from notifications.timeline import answers, rows
-from orders import phrases
+from orders import new_time, phrases
 from orders.admin.base import RestaurantPage, local
 from orders.board import actions
 from orders.intake import add_manual_update
@@ -63,11 +63,22 @@ class OrderAdmin(RestaurantPage):
             "items": list(obj.items.all()),
             "actions": actions(obj) if obj.is_open else [],
             "action_url": self.button_url("say"),
+            "offers": new_time.OFFERS if new_time.may_have_time(obj) else (),
+            "time_url": self.button_url("time"),
         }
         return [Panel("admin/console/order.html", context)]
 
     def buttons(self) -> dict[str, Any]:
-        return {"say": self.say}
+        return {"say": self.say, "time": self.give_time}
+
+    def give_time(self, request: HttpRequest, obj: Order) -> None:
+        """A button: how many minutes it still takes."""
+        minutes = new_time.offered(request.POST.get("in_minutes", ""))
+        if minutes is None or not new_time.may_have_time(obj):
+            raise Http404
+        actor, now = request.user.get_username(), timezone.now()
+        at = new_time.give_time(order=obj, minutes=minutes, actor=actor, now=now)
+        messages.success(request, new_time.in_words(obj, at, now))
 
     def say(self, request: HttpRequest, obj: Order) -> None:
         """A button: one manual observation, like any other source would make."""
