@@ -15,6 +15,9 @@ SKEW = timedelta(minutes=5)
 AHEAD = timedelta(days=1)
 BEHIND = timedelta(days=180)
 _ESTIMATES = ("est_ready_at", "est_delivery_at")
+#: a wedding is promised long ahead; what nobody can mean would not even let us add a minute
+_DATES = ("placed_at", "promised_at", "promised_until")
+_YEARS = range(1971, 2200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ def judge(observation: Observation, received_at: datetime, *, may_be_old: bool =
 
     A time in the future becomes the moment we heard of it, and so does one that is half a year
     old or older. An ordering key made from the wrong time follows it, else one event with a
-    clock a year ahead would silence every later one. Estimates half a year away are dropped.
+    clock a year ahead would silence every later one. Estimates half a year away are dropped, and so
+    are dates of no year of ours.
     """
     data, problems = _without_absurd(observation.data, received_at)
     observation = replace(observation, data=data, received_at=received_at)
@@ -86,6 +90,14 @@ def _without_absurd(
                 if away > BEHIND:
                     del found[name]
                     problems.append(f"{name} is {away.days} days away")
+        for name in _DATES:
+            value = found.get(name)
+            if (
+                isinstance(value, str)
+                and (year := datetime.fromisoformat(value).year) not in _YEARS
+            ):
+                del found[name]
+                problems.append(f"{name} is in the year {year}")
         return found
 
     found = kept(data)

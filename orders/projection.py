@@ -7,6 +7,7 @@ one account per order, ordering keys are never compared between accounts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -254,18 +255,23 @@ def _courier_facts(book: Book, joined: joining.Joined, stated: datetime | None) 
 
 
 def _items(value: object) -> tuple[ItemView, ...]:
+    """The lines of an order; sources that name the product instead of the line repeat ids."""
     if not isinstance(value, list | tuple):
         return ()
-    return tuple(
-        ItemView(
-            str(line.get("id") or f"line-{place}"),
-            str(line.get("label") or ""),
-            details.quantity(line.get("quantity", 1)),
-            details.words(line.get("modifiers")),
-        )
-        for place, line in enumerate(value)
-        if isinstance(line, Mapping)
-    )
+    views: dict[str, ItemView] = {}
+    seen: Counter[str] = Counter()
+    for place, line in enumerate(value):
+        if isinstance(line, Mapping):
+            ref = str(line.get("id") or f"line-{place}")
+            seen[ref] += 1
+            ref = ref if ref not in views else f"{ref[:190]}#{seen[ref]}"
+            views[ref] = ItemView(
+                ref,
+                str(line.get("label") or ""),
+                details.quantity(line.get("quantity", 1)),
+                details.words(line.get("modifiers")),
+            )
+    return tuple(views.values())
 
 
 def _part_views(joined: joining.Joined) -> tuple[PartView, ...]:

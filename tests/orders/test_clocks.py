@@ -99,3 +99,16 @@ def test_a_clock_that_was_never_set_is_wrong_in_all_it_says() -> None:
     judged = judge_all([said(timedelta(days=-9000)), said(timedelta(days=-8999))], NOW)
     assert {one.observation.occurred_at for one in judged} == {NOW}
     assert all(one.is_implausible for one in judged)
+
+
+@pytest.mark.parametrize("name", ["placed_at", "promised_at", "promised_until"])
+def test_dates_of_no_year_of_ours_are_dropped(name: str) -> None:
+    for value, words in (
+        ("9999-12-31T23:59:59+00:00", f"{name} is in the year 9999"),
+        ("0001-01-01T00:00:00+00:00", f"{name} is in the year 1"),
+    ):
+        judged = judge(replace(said(timedelta(0)), data={"times": {name: value}}), NOW)
+        assert judged.observation.data == {"times": {}}
+        assert judged.problems == (words,)
+    soon = {"times": {name: "2027-06-05T12:00:00+00:00"}}
+    assert judge(replace(said(timedelta(0)), data=soon), NOW).observation.data == soon
