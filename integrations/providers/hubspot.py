@@ -28,8 +28,8 @@ from integrations.contracts import (
 )
 from integrations.errors import (
     ConfigurationError,
+    MessageRejected,
     OutcomeUnknown,
-    RecipientOptedOut,
     RecipientUnreachable,
     TransientError,
 )
@@ -137,8 +137,8 @@ class HubSpot(Provider):
         return calls.read_receipts(call, self.account)
 
     def choice_requests(self, choice: Choice) -> list[HttpRequest]:
-        """Stops only, and only of mail: the newer API would lift them too."""
-        told = lists.stops(choice, self.account, self.version)
+        """Stops of mail, and the end of a stop of ours; nobody is ever subscribed."""
+        told = lists.changes(choice, self.account, self.version)
         return [self._post(path, body) for path, body in told]
 
     def erasure_requests(self, channel: Channel, to: str) -> list[HttpRequest]:
@@ -158,10 +158,22 @@ class HubSpot(Provider):
         path = f"/crm/objects/{self.version}/contacts/search"
         return self._post(path, lists.search(since, page, self.account))
 
-    def stop_list(self, response: HttpResponse) -> StopList:
+    def stop_list(self, response: HttpResponse, page: str = "") -> StopList:
         """A page of them."""
         self.raise_for_status(response)
         return lists.read_search(response, self.account)
+
+    def set_up_request(self) -> HttpRequest | None:
+        """The contact properties there are; events and mails have none of ours."""
+        if self.method != "property":
+            return None
+        path = f"/crm/properties/{self.version}/contacts"
+        return HttpRequest.get(f"{self.base_url}{path}", headers=self._headers())
+
+    def set_up_gaps(self, response: HttpResponse) -> list[str]:
+        """The properties nobody has created yet."""
+        self.raise_for_status(response)
+        return values.contact_gaps(response, self._prefix)
 
     def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:
         """HubSpot's own words first."""
@@ -170,7 +182,11 @@ class HubSpot(Provider):
         super().raise_for_status(response, vendor_code=vendor_code)
 
     async def _refuse_unsubscribed(self, message: Message, http: Http) -> None:
-        """Raises RecipientOptedOut; nothing has been written yet, so any doubt is transient."""
+        """Raises MessageRejected, so that the next step tells the guest.
+
+        The ledger learns of it by webhook and stop list only, which know our own stops from the
+        guest's. Nothing has been written yet, so any doubt is transient.
+        """
         try:
             asked = self.statuses_request(self._mailbox(message))
             response = await self.exchange(asked, http)
@@ -180,7 +196,7 @@ class HubSpot(Provider):
         except OutcomeUnknown as error:
             raise TransientError(self.key, detail="no answer about subscriptions") from error
         if lists.is_unsubscribed(response, self.account["subscription_id"]):
-            raise RecipientOptedOut(self.key, response, vendor_code="UNSUBSCRIBED")
+            raise MessageRejected(self.key, response, vendor_code="UNSUBSCRIBED")
 
     def _sent(self, answer: Mapping[str, Any], response: HttpResponse) -> Accepted:
         word, status_id = text(answer.get("sendResult")), text(answer.get("statusId"))
@@ -194,14 +210,8 @@ class HubSpot(Provider):
 
     def _event(self, message: Message, to: str) -> dict[str, Any]:
         wanted = message.vendor_template.strip()
-        at = crm_values.occurred_at(message)
-        return {
-            "eventName": wanted if is_event_name(wanted) else self.account["event_name"],
-            "email": to,
-            "uuid": crm_values.once_key(message),
-            **({"occurredAt": f"{at:%Y-%m-%dT%H:%M:%SZ}"} if at else {}),
-            "properties": values.event_properties(message),
-        }
+        name = wanted if is_event_name(wanted) else self.account["event_name"]
+        return values.event_body(message, to, name)
 
     def _mail(self, message: Message, to: str) -> dict[str, Any]:
         named = (message.vendor_template.strip(), self.account.get("email_id", ""))
@@ -211,15 +221,7 @@ class HubSpot(Provider):
                 self.key, "single-send needs setting 'email_id' or a vendor template, a number"
             )
         reply_to = self.account.get("reply_to", "").strip()
-        return {
-            "emailId": int(email_id),
-            "message": {
-                "to": to,
-                "sendId": crm_values.once_key(message),
-                **({"replyTo": [reply_to]} if reply_to else {}),
-            },
-            "customProperties": values.mail_values(message),
-        }
+        return values.mail_body(message, to, int(email_id), reply_to)
 
     def _mailbox(self, message: Message) -> str:
         to = message.to.strip()

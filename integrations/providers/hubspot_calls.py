@@ -18,6 +18,8 @@ _STAMP = "X-HubSpot-Request-Timestamp"
 _SIGNATURE = "X-HubSpot-Signature-v3"
 #: contacts, as subscriptions of newer apps name them
 _CONTACT = ("", "0-1")
+#: software wrote it, perhaps we: the stop list tells these apart once a day
+_NOT_A_PERSON = frozenset({"API", "INTEGRATION"})
 _NO = frozenset({"false", "no", "0", "off"})
 
 
@@ -88,6 +90,8 @@ def _stop(event: Mapping[str, Any], account: Mapping[str, str]) -> Receipt | Non
         return None
     name = text(event.get("propertyName"))
     if change == "propertyChange":
+        if text(event.get("changeSource")) in _NOT_A_PERSON:
+            return None
         stops = stop_properties(account)
         if name not in stops or not says_no(event.get("propertyValue"), stops[name]):
             return None

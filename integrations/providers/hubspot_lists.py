@@ -12,26 +12,31 @@ from integrations.payloads import inner, objects, text
 from integrations.providers.hubspot_calls import says_no, stop_properties
 
 _PAGE = 100
-_EXPLANATION = "The customer stopped these messages."
+_EXPLANATION = "The customer's own choice about order messages."
 
 
-def stops(
+def changes(
     choice: Choice, account: Mapping[str, str], version: str
 ) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """(path, body) of what tells HubSpot about a stop; nothing for a yes and for other channels."""
-    if not choice.is_stopped or choice.channel != Channel.EMAIL:
+    """(path, body) of what tells HubSpot about a choice of mail; nothing for other channels.
+
+    The end of a stop of ours is "not specified", never "subscribed". Who left everything can be
+    let in again by nobody but themselves.
+    """
+    if choice.channel != Channel.EMAIL:
         return
     person = quote(choice.to.strip(), safe="")
     path = f"/communication-preferences/{version}/statuses/{person}"
     if not choice.purpose:
-        yield f"{path}/unsubscribe-all?channel=EMAIL", None
+        if choice.is_stopped:
+            yield f"{path}/unsubscribe-all?channel=EMAIL", None
         return
     names = {"order_updates": "subscription_id", "marketing": "marketing_subscription_id"}
     subscription = account.get(names.get(choice.purpose, ""), "")
     if subscription:
         body: dict[str, Any] = {
             "channel": "EMAIL",
-            "statusState": "UNSUBSCRIBED",
+            "statusState": "UNSUBSCRIBED" if choice.is_stopped else "NOT_SPECIFIED",
             "subscriptionId": int(subscription),
         }
         if account.get("legal_basis"):

@@ -7,10 +7,11 @@ stays behind. Events of their own keep every occurrence.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from integrations import crm_values
-from integrations.contracts import Message
+from integrations.contracts import HttpResponse, Message
+from integrations.payloads import objects, text
 
 #: characters a property of an event may take; contacts take 65,536
 _EVENT_VALUE = 256
@@ -48,6 +49,14 @@ PROPERTIES: tuple[Property, ...] = (
 )
 
 
+def contact_gaps(response: HttpResponse, prefix: str) -> list[str]:
+    """Of the contact properties that are listed: those that are missing, in one sentence."""
+    known = {text(each.get("name")) for each in objects(response.json_object().get("results"))}
+    wanted = [f"{prefix}{each.name}" for each in PROPERTIES]
+    missing = [name for name in wanted if name not in known]
+    return [f"HubSpot lacks the contact properties {', '.join(missing)}."] if missing else []
+
+
 def contact_properties(message: Message, prefix: str) -> dict[str, str]:
     """The properties of a contact. ``status_at`` is HubSpot's own form of a time, or ""."""
     at = crm_values.occurred_at(message)
@@ -59,17 +68,32 @@ def contact_properties(message: Message, prefix: str) -> dict[str, str]:
     return {f"{prefix}{each.name}": values[each.name] for each in PROPERTIES}
 
 
-def event_properties(message: Message) -> dict[str, str]:
-    """The properties of an event of its own; its id and time are not among them."""
+def event_body(message: Message, to: str, event_name: str) -> dict[str, Any]:
+    """One occurrence of a custom event; its id and time are not among its properties."""
+    at = crm_values.occurred_at(message)
     texts = _texts(message).items()
-    return {f"{EVENT_PREFIX}{name}": value[:_EVENT_VALUE] for name, value in texts}
+    return {
+        "eventName": event_name,
+        "email": to,
+        "uuid": crm_values.once_key(message),
+        **({"occurredAt": f"{at:%Y-%m-%dT%H:%M:%SZ}"} if at else {}),
+        "properties": {f"{EVENT_PREFIX}{name}": value[:_EVENT_VALUE] for name, value in texts},
+    }
 
 
-def mail_values(message: Message) -> dict[str, str]:
-    """What a mail of HubSpot's may use as ``custom.order_...``, and our variables by their name."""
+def mail_body(message: Message, to: str, email_id: int, reply_to: str) -> dict[str, Any]:
+    """One single-send: ``custom.order_...`` in the mail, and our variables by their own names."""
     named = {name: crm_values.sendable(str(value)) for name, value in message.variables.items()}
     ours = {f"{EVENT_PREFIX}{name}": value for name, value in _texts(message).items()}
-    return {**named, **ours}
+    return {
+        "emailId": email_id,
+        "message": {
+            "to": to,
+            "sendId": crm_values.once_key(message),
+            **({"replyTo": [reply_to]} if reply_to else {}),
+        },
+        "customProperties": {**named, **ours},
+    }
 
 
 def _texts(message: Message) -> Mapping[str, str]:

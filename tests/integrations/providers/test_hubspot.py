@@ -361,3 +361,28 @@ def test_sent_through_the_door_and_never_answered_is_unknown() -> None:
     # the question about subscriptions wrote nothing: asking again repeats nothing
     with pytest.raises(TransientError):
         asyncio.run(go(subscription_id="77"))
+
+
+# --- what the manager creates -------------------------------------------------------------------
+
+
+def test_properties_nobody_created_are_a_gap() -> None:
+    names = list(body_of({})["inputs"][0]["properties"])
+    request = provider().set_up_request()
+    assert request is not None
+    assert request.url == "https://api.hubapi.com/crm/properties/2026-09/contacts"
+
+    def gaps(*missing: str) -> list[str]:
+        results = [{"name": name} for name in names if name not in missing]
+        answer = json.dumps({"results": results}).encode()
+        return provider().set_up_gaps(HttpResponse(200, {}, answer))
+
+    assert gaps() == []
+    assert gaps("last_order_eta", "last_order_event") == [
+        "HubSpot lacks the contact properties last_order_event, last_order_eta."
+    ]
+    assert len(provider().set_up_gaps(HttpResponse(200, {}, b"<html>"))) == 1
+    with pytest.raises(ConfigurationError):
+        provider().set_up_gaps(HttpResponse(403, {}, b"{}"))
+    for other in (EVENT, MAIL):
+        assert provider(**other).set_up_request() is None

@@ -53,6 +53,8 @@ def test_a_stop_unsubscribes_from_the_type_it_is_about() -> None:
     assert told(made, choice()) == [(PERSON, body)]
     assert told(made, choice(purpose="marketing")) == [(PERSON, {**body, "subscriptionId": 78})]
     assert told(made, choice(purpose="")) == [(f"{PERSON}/unsubscribe-all?channel=EMAIL", None)]
+    back = [(PERSON, {**body, "statusState": "NOT_SPECIFIED"})]
+    assert told(made, choice(is_stopped=False)) == back
     legal = provider(subscription_id="77", legal_basis="PERFORMANCE_OF_CONTRACT")
     [(_, body)] = told(legal, choice())
     assert body["legalBasis"] == "PERFORMANCE_OF_CONTRACT"
@@ -62,8 +64,8 @@ def test_a_stop_unsubscribes_from_the_type_it_is_about() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"is_stopped": False},
         {"is_stopped": False, "purpose": ""},
+        {"is_stopped": False, "purpose": "feedback"},
         {"channel": Channel.SMS, "to": "+12025550142", "purpose": ""},
         {"purpose": "feedback"},
     ],
@@ -222,7 +224,14 @@ def change(name: str, value: object, **more: Any) -> dict[str, Any]:
         (change("hs_email_optout", "true", subscriptionType="company.propertyChange"), False),
         (change("hs_email_optout", "true", portalId=34), False),
         (change("hs_email_optout", "true", objectId=None), False),
+        (change("hs_email_optout_77", "true", changeSource="API"), False),
+        (change("hs_email_optout_77", "true", changeSource="INTEGRATION"), False),
+        (change("hs_email_optout_77", "true", changeSource="EMAIL"), True),
         (change("", "", subscriptionType="contact.privacyDeletion"), True),
+        (
+            change("", "", subscriptionType="contact.privacyDeletion", changeSource="API"),
+            True,
+        ),
         (change("", "", subscriptionType="contact.deletion"), False),
         (change("", "", subscriptionType=5), False),
         ("a word", False),

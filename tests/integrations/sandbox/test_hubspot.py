@@ -105,7 +105,7 @@ def test_events_and_mails_are_taken_once(
         ("throttled", RateLimited),
         ("daily", RateLimited),
         ("error", TransientError),
-        ("unsubscribed", RecipientOptedOut),
+        ("unsubscribed", MessageRejected),
     ],
 )
 def test_fates(client: Client, local: str, error: type[Exception]) -> None:
@@ -145,6 +145,11 @@ def test_what_nobody_created_stops_the_account(client: Client) -> None:
     with pytest.raises(ConfigurationError) as caught:
         deliver(provider_of(client), MESSAGE, client.url)
     assert caught.value.vendor_code == "PROPERTY_DOESNT_EXIST"
+    asked = provider_of(client).set_up_request()
+    assert asked is not None
+    assert provider_of(client).set_up_gaps(client.send(asked)) == [
+        "HubSpot lacks the contact properties last_order_eta."
+    ]
     provider = provider_of(client, **EVENT)
     with pytest.raises(ConfigurationError) as caught:
         deliver(provider, replace(MESSAGE, vendor_template="pe33_unknown"), client.url)
@@ -223,8 +228,12 @@ def test_stops_in_both_directions(client: Client, receiver: Receiver) -> None:
     stop = Choice(Channel.EMAIL, "ana@example.com", True, "order_updates", hour_ago(), "c-1")
     [answer] = answers(client, provider.choice_requests(stop))
     provider.raise_for_status(answer)
-    with pytest.raises(RecipientOptedOut):
+    with pytest.raises(MessageRejected) as caught:
         deliver(provider, replace(MESSAGE, delivery_key="2"), client.url)
+    assert caught.value.vendor_code == "UNSUBSCRIBED"
+    [answer] = answers(client, provider.choice_requests(replace(stop, is_stopped=False)))
+    assert answer.json_object()["results"][0]["status"] == "NOT_SPECIFIED"
+    assert deliver(provider, replace(MESSAGE, delivery_key="2"), client.url).vendor_id
     everything = replace(stop, purpose="", to="joe@example.com")
     [answer] = answers(client, provider.choice_requests(everything))
     assert answer.json_object()["results"][0]["status"] == "UNSUBSCRIBED"
