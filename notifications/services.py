@@ -143,6 +143,18 @@ def test_account(*, account: ProviderAccount, to: str) -> Accepted:
 test_account.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test
 
 
+def set_up_gaps(account: ProviderAccount) -> list[str]:
+    """What the manager has still to do at the vendor, a sentence each; asks the vendor."""
+    try:
+        provider = provider_for(account_view(account))
+        request = provider.set_up_request()
+        if request is None:
+            return []
+        return provider.set_up_gaps(http.run(provider.exchange(request, http.http_door())))
+    except (IntegrationError, ConfigurationError) as error:
+        return [f"What is set up at the vendor could not be seen ({error})."]
+
+
 def check_account(account: ProviderAccount) -> str:
     """ "" when the account's settings are complete, else what is missing."""
     try:

@@ -142,6 +142,18 @@ class Provider:
         self.raise_for_status(response)
         return StopList()
 
+    def set_up_request(self) -> HttpRequest | None:
+        """What asks whether the manager's own part at the vendor is there; None = none is needed.
+
+        Sent through ``exchange`` after a test message; :meth:`set_up_gaps` reads the answer.
+        """
+        return None
+
+    def set_up_gaps(self, response: HttpResponse) -> list[str]:
+        """What is missing there, a sentence each; raises the errors of errors.py. Pure."""
+        self.raise_for_status(response)
+        return []
+
     def stream_request(self, offset: str = "", cookie: str = "") -> HttpRequest | None:
         """The request that opens the vendor's stream of events behind ``offset``; None = no such.
 

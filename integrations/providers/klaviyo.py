@@ -28,17 +28,16 @@ from integrations.contracts import (
 )
 from integrations.errors import (
     ConfigurationError,
-    MessageRejected,
     OutcomeUnknown,
     RecipientUnreachable,
 )
-from integrations.payloads import inner, objects, text
+from integrations.providers import klaviyo_codes as codes
+from integrations.providers import klaviyo_flows as flows
 from integrations.providers import klaviyo_lists as lists
 from integrations.providers.klaviyo_calls import read_receipts
 
 _JSON_API = "application/vnd.api+json"
 _REVISION = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(\.[a-z]{2,8})?")
-_CODE = re.compile(r"[A-Za-z0-9_]{1,60}")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 #: a metric's name has fewer than 128 characters
 _LONGEST_METRIC = 127
@@ -47,8 +46,6 @@ _KNOWN_BY: Mapping[str, tuple[Channel, ...]] = {
     "sms": (Channel.SMS,),
     "push": (Channel.EMAIL, Channel.SMS),
 }
-#: fields of an event whose refusal is about the person
-_PERSON = re.compile(r"/data/attributes/profile/.*\b(email|phone_number)$")
 
 
 class Klaviyo(Provider):
@@ -182,27 +179,24 @@ class Klaviyo(Provider):
         query = lists.profiles_query(self.speaks, since, page)
         return self._call("GET", f"/api/profiles?{query}") if query else None
 
-    def stop_list(self, response: HttpResponse) -> StopList:
+    def stop_list(self, response: HttpResponse, page: str = "") -> StopList:
         """A page of them."""
         self.raise_for_status(response)
         is_marketing_enough = self.account.get("unsubscribes_count") == "yes"
         return lists.read_profiles(response, self.speaks, is_marketing_enough)
 
+    def set_up_request(self) -> HttpRequest:
+        """The account's metrics, each with the flows that start on it."""
+        return self._call("GET", f"/api/metrics?{flows.QUERY}")
+
+    def set_up_gaps(self, response: HttpResponse) -> list[str]:
+        """That no live flow listens: Klaviyo would take every event and tell nobody."""
+        self.raise_for_status(response)
+        return flows.gaps(response, self.metric)
+
     def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:
         """Where an error points to, then the status."""
-        status = response.status
-        errors = objects(response.json_object().get("errors"))
-        code = next(
-            (text(e.get("code")) for e in errors if _CODE.fullmatch(text(e.get("code")))), ""
-        )
-        if status in (405, 410, 415) or (status == 400 and any(map(_is_revision, errors))):
-            raise ConfigurationError(
-                self.key, f"the vendor answered HTTP {status}", vendor_code=code
-            )
-        if status == 400 and any(_PERSON.search(_pointer(error)) for error in errors):
-            raise RecipientUnreachable(self.key, response, vendor_code=code)
-        if status in (400, 409, 413, 422):
-            raise MessageRejected(self.key, response, vendor_code=code)
+        code = codes.raise_for_refusal(self.key, response)
         super().raise_for_status(response, vendor_code=vendor_code or code)
 
     def _person(self, to: str) -> dict[str, str]:
@@ -235,14 +229,3 @@ class Klaviyo(Provider):
 
 def _resource(kind: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {"data": {"type": kind, "attributes": dict(attributes)}}
-
-
-def _pointer(error: Mapping[str, Any]) -> str:
-    return text(inner(error, "source").get("pointer"), 500)
-
-
-def _is_revision(error: Mapping[str, Any]) -> bool:
-    """Whether an error is about the revision header, wherever it says so."""
-    source = inner(error, "source")
-    said = [source.get("parameter"), source.get("header"), source.get("pointer"), error.get("code")]
-    return any("revision" in text(word, 500).lower() for word in said)

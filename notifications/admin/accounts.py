@@ -22,7 +22,7 @@ from notifications.forms import ProviderAccountForm, TestMessageForm
 from notifications.models import ProviderAccount
 from notifications.models.account import provider_choices
 from notifications.selectors import webhook_url
-from notifications.services import check_account, save_account, test_account
+from notifications.services import check_account, save_account, set_up_gaps, test_account
 from notifications.words import channel_word, reason_word
 from orders.admin.base import RestaurantPage, local
 from orders.forms import PREFIX, account_form
@@ -161,6 +161,8 @@ class ProviderAccountAdmin(RestaurantPage):
             name = accepted.vendor_id or _now("none given")
             text = _now("%(vendor)s took the test message (its id: %(id)s).")
             messages.success(request, text % {"vendor": _title(obj.provider), "id": name})
+        for gap in set_up_gaps(obj):
+            messages.warning(request, gap)
 
     # -- columns -------------------------------------------------------------------------------
 

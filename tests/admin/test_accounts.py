@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from typing import Any
 
 from django.db import connection
@@ -11,6 +12,7 @@ from django.urls import reverse
 from integrations.sandbox.server import SandboxServer
 from notifications.models import ProviderAccount
 from tests.admin.factories import SECRETS, World
+from tests.factories import make_provider_account
 from tests.stage import PROVIDERS, Stage
 
 TWILIO = {
@@ -137,6 +139,21 @@ def test_the_test_button_says_what_the_vendor_refused(stage: Stage, superuser: C
     assert said.endswith("Check the settings.")
     assert PROVIDERS["twilio"]["auth_token"] not in said
     assert stage.messages("twilio") == []
+
+
+def test_the_test_button_says_what_is_missing_at_the_vendor(
+    stage: Stage, superuser: Client
+) -> None:
+    account = make_provider_account(
+        stage.restaurant, provider="klaviyo", settings={"api_key": "pk_0001"}
+    )
+    (said,) = press_test(superuser, account, to="ana@example.com")
+    assert said.startswith("Klaviyo took the test message")
+    off = urllib.request.Request(f"{stage.sandbox.url}/_sandbox/klaviyo/flows", method="DELETE")
+    urllib.request.urlopen(off, timeout=5).close()
+    took, gap = press_test(superuser, account, to="ana@example.com")
+    assert took.startswith("Klaviyo took the test message")
+    assert gap.startswith("No live flow starts on the metric “Order Status Changed”")
 
 
 def test_the_test_button_asks_for_an_address(stage: Stage, superuser: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from io import StringIO
 from pathlib import Path
 
@@ -80,3 +81,23 @@ def test_without_from_env_it_only_lists() -> None:
     said = connect("slack")
     assert "SLACK_WEBHOOK_URL" in said
     assert not ProviderAccount.objects.exists()
+
+
+def test_a_test_says_what_is_missing_at_the_vendor(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "pat-na1-0001")
+    arguments = ("hubspot", "--from-env", "--sandbox", "--test", "ana@example.com")
+    assert "But:" not in connect(*arguments)
+    forgotten = f"{stage.sandbox.url}/_sandbox/hubspot/properties/last_order_eta"
+    urllib.request.urlopen(urllib.request.Request(forgotten, method="DELETE"), timeout=5).close()
+    with pytest.raises(CommandError, match="lacks the contact properties last_order_eta"):
+        connect(*arguments)
+    monkeypatch.setenv("KLAVIYO_API_KEY", "pk_0001")
+    monkeypatch.setenv("KLAVIYO_METRIC", "Bowl News")
+    said = connect("klaviyo", "--from-env", "--sandbox", "--test", "ana@example.com")
+    assert "But:" not in said
+    stage.fault(vendor="klaviyo", kind="500", every=2)
+    said = connect("klaviyo", "--from-env", "--sandbox", "--test", "ana@example.com")
+    assert "The test was accepted." in said
+    assert "But: What is set up at the vendor could not be seen (klaviyo" in said

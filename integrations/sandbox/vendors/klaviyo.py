@@ -80,7 +80,10 @@ class Klaviyo(Crm):
         return (Route("POST", "/api/events", self.create), *self.profiles.routes())
 
     def control_routes(self) -> Iterable[Route]:
-        return (Route("POST", "/suppress", self.profiles.suppress),)
+        return (
+            Route("POST", "/suppress", self.profiles.suppress),
+            Route("DELETE", "/flows", self.profiles.switch_off),
+        )
 
     def account_name(self, settings: Mapping[str, str]) -> str:
         return "XyZ" + hashlib.sha256(needed(settings, "api_key").encode()).hexdigest()[:6]
@@ -137,6 +140,8 @@ class Klaviyo(Crm):
     def _run_flow(
         self, account: SandboxAccount, message_id: str, person: str, properties: Mapping[str, Any]
     ) -> None:
+        if not self.profiles.is_flow_live:
+            return
         settings = account.settings
         ends = _ENDS.get(person, (_DELIVERED[settings.get("speaks") or "email"],))
         if settings.get("flow_key"):

@@ -33,6 +33,7 @@ class Profiles:
 
     def __init__(self, vendor: Klaviyo) -> None:
         self.vendor = vendor
+        self.is_flow_live = True
 
     def routes(self) -> Iterable[Route]:
         """What the product asks besides sending events."""
@@ -140,7 +141,11 @@ class Profiles:
         flow = {
             "type": "flow",
             "id": "SBXflow",
-            "attributes": {"name": "Order news", "status": "live", "archived": False},
+            "attributes": {
+                "name": "Order news",
+                "status": "live" if self.is_flow_live else "draft",
+                "archived": False,
+            },
         }
         data = [
             {
@@ -156,6 +161,11 @@ class Profiles:
             for number, metric in enumerate(known)
         ]
         return answer({"data": data, "included": [flow], "links": {"next": None}})
+
+    async def switch_off(self, request: web.Request) -> web.StreamResponse:
+        """The manager's flow is a draft from now on: events are taken and nobody is told."""
+        self.is_flow_live = False
+        return json_reply({})
 
     # --- shared -----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from integrations.contracts import Setting
 from integrations.errors import ConfigurationError, IntegrationError
 from notifications.models import ProviderAccount
 from notifications.selectors import webhook_url
-from notifications.services import save_account, test_account
+from notifications.services import save_account, set_up_gaps, test_account
 from orders.models import Restaurant
 from orders.models.source import AccountMode
 
@@ -63,8 +63,11 @@ class Command(BaseCommand):
         try:
             accepted = test_account(account=account, to=to)
         except (IntegrationError, ConfigurationError) as problem:
-            raise CommandError(f"stored, but the test failed: {problem}") from None
+            why = [f"stored, but the test failed: {problem}", *set_up_gaps(account)]
+            raise CommandError("\n".join(why)) from None
         self.stdout.write(f"The test was accepted. {accepted.vendor_id}".strip())
+        for gap in set_up_gaps(account):
+            self.stdout.write(f"But: {gap}")
 
 
 def _restaurant(slug: str | None) -> Restaurant:

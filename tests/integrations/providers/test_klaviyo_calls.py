@@ -190,6 +190,59 @@ def test_pages_follow_the_cursor() -> None:
         provider().stop_list(HttpResponse(401))
 
 
+# --- whether a flow listens ---------------------------------------------------------------------
+
+
+def metric(name: str, *flows: str) -> dict[str, Any]:
+    listed = [{"type": "flow", "id": flow} for flow in flows]
+    return {
+        "type": "metric",
+        "id": "M1",
+        "attributes": {"name": name},
+        "relationships": {"flow-triggers": {"data": listed}},
+    }
+
+
+def flow(status: str, *, archived: bool = False) -> dict[str, Any]:
+    return {"type": "flow", "id": status, "attributes": {"status": status, "archived": archived}}
+
+
+OURS = "Order Status Changed"
+
+
+@pytest.mark.parametrize(
+    ("answer", "gap"),
+    [
+        ({"data": [metric(OURS, "live")], "included": [flow("live")]}, ""),
+        ({"data": [metric("X"), metric(OURS, "draft", "live")], "included": [flow("live")]}, ""),
+        ({"data": [metric(OURS), metric(OURS, "live")], "included": [flow("live")]}, ""),
+        ({"data": [metric(OURS, "draft")], "included": [flow("draft")]}, "No live flow"),
+        ({"data": [metric(OURS, "live")], "included": [flow("live", archived=True)]}, "No live"),
+        ({"data": [metric(OURS), metric("X", "live")], "included": [flow("live")]}, "No live flow"),
+        ({"data": [metric(OURS)]}, "No live flow"),
+        ({"data": [metric("X", "live")], "included": [flow("live")]}, "does not know"),
+        ({"data": []}, "does not know"),
+        ({"data": [metric("X")], "links": {"next": "https://a.klaviyo.com/api/metrics?x=1"}}, ""),
+        ([], "does not know"),
+    ],
+)
+def test_an_event_nobody_listens_to_is_a_gap(answer: object, gap: str) -> None:
+    found = provider().set_up_gaps(HttpResponse(200, {}, json.dumps(answer).encode()))
+    assert len(found) == bool(gap)
+    assert gap in "".join(found)
+
+
+def test_the_metrics_are_asked_for_with_their_flows() -> None:
+    request = provider().set_up_request()
+    assert parse_qs(urlsplit(request.url).query) == {
+        "include": ["flow-triggers"],
+        "fields[metric]": ["name"],
+        "fields[flow]": ["name,status,archived"],
+    }
+    with pytest.raises(ConfigurationError):
+        provider().set_up_gaps(HttpResponse(403))
+
+
 # --- what Klaviyo calls us with -----------------------------------------------------------------
 
 VECTOR = (

@@ -197,6 +197,21 @@ def test_a_list_in_an_unsubscription_is_refused(client: Client) -> None:
     assert client.send(wider).status == 400
 
 
+def test_an_event_no_flow_listens_to_is_taken_all_the_same(client: Client) -> None:
+    provider = provider_of(client)
+
+    def gaps() -> list[str]:
+        return provider.set_up_gaps(client.send(provider.set_up_request()))
+
+    assert "does not know the metric" in gaps()[0]
+    deliver(provider, MESSAGE, client.url)
+    assert gaps() == []
+    client.control("DELETE", "klaviyo/flows")
+    assert deliver(provider, replace(MESSAGE, delivery_key="2"), client.url).vendor_id
+    assert gaps()[0].startswith("No live flow")
+    assert client.messages()[-1]["receipts"] == []
+
+
 def test_erasure(client: Client) -> None:
     provider = provider_of(client)
     client.control(
