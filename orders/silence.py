@@ -1,8 +1,8 @@
 """When a source that should be talking is not. Pure decision, then the round that asks it.
 
 A feed is silent when nothing came for longer than almost every gap at this time of day in the
-last two weeks. Closed kitchens are silent too: it counts only while orders are open or at an hour
-at which calls came on the same weekday one and two weeks ago.
+last two weeks. Closed kitchens are silent too: it counts only while orders of the feed are open
+or at an hour at which calls came on the same weekday one and two weeks ago.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from math import ceil
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from orders import phrases
-from orders.models import InboundCall, Order, SourceAccount
+from orders.models import InboundCall, OrderAlias, SourceAccount
 from orders.signals import feed_silent
 
 BAND_H = 3
@@ -155,7 +154,8 @@ def _watch(account: SourceAccount, now: datetime) -> bool:
 
 
 def _has_open_orders(account: SourceAccount) -> bool:
-    rows = Order.objects.filter(restaurant_id=account.restaurant_id, is_open=True)
-    if account.location_id:
-        rows = rows.filter(Q(location=account.location_id) | Q(location=None))
-    return rows.exists()
+    """Orders this account knows: others are no reason to miss its words."""
+    names = OrderAlias.objects.filter(
+        restaurant=account.restaurant_id, system=f"account:{account.pk}", order__is_open=True
+    )
+    return names.exists()

@@ -8,12 +8,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from notifications.models import Delivery, Notification
 from orders import silence, tasks
 from orders.models import InboundCall, SourceAccount
 from orders.signals import feed_silent
-from tests.factories import make_call, make_order
+from tests.factories import make_call, make_manager, make_order, make_source_account
 from tests.stage import Stage
 
 ZONE = ZoneInfo("America/New_York")
@@ -130,7 +132,7 @@ def recent(now: datetime, *, last_min: float) -> list[datetime]:
 
 
 def test_staff_hear_once_per_silence(stage: Stage, told: list[dict[str, Any]]) -> None:
-    make_order(stage.restaurant)
+    make_order(account=stage.source)
     now = NOW + 15 * MINUTE  # 18:45: the hours around it are in one band
     store(stage.source, recent(now, last_min=40))
     assert silence.watch_feeds(now=now) == 1
@@ -147,7 +149,7 @@ def test_staff_hear_once_per_silence(stage: Stage, told: list[dict[str, Any]]) -
 
 
 def test_the_next_silence_is_another_one(stage: Stage, told: list[dict[str, Any]]) -> None:
-    make_order(stage.restaurant)
+    make_order(account=stage.source)
     now = NOW
     store(stage.source, recent(now, last_min=40))
     silence.watch_feeds(now=now)
@@ -157,8 +159,39 @@ def test_the_next_silence_is_another_one(stage: Stage, told: list[dict[str, Any]
     assert len(told) == 2
 
 
+def test_orders_of_other_feeds_are_no_reason(stage: Stage, told: list[dict[str, Any]]) -> None:
+    # yesterday and the day before; it is no hour at which it speaks on this weekday
+    calls = [NOW - timedelta(days=day, minutes=m) for day in (1, 2) for m in range(-90, 30, 5)]
+    store(stage.source, [*calls, NOW - 40 * MINUTE])
+    other = make_source_account(stage.restaurant)
+    make_order(account=other)
+    assert silence.watch_feeds(now=NOW) == 0
+    make_order(account=stage.source)
+    assert silence.watch_feeds(now=NOW) == 1
+
+
+def test_a_silence_is_shown_until_the_feed_speaks_again(stage: Stage, client: Client) -> None:
+    make_order(account=stage.source)
+    store(stage.source, recent(NOW, last_min=40))
+    silence.watch_feeds(now=NOW)
+    client.force_login(make_manager(stage.restaurant))
+    listed = reverse("admin:orders_sourceaccount_changelist")
+    assert ">silent<" in client.get(listed).content.decode()
+    stage.open()
+    assert ">silent<" not in client.get(listed).content.decode()
+
+
+def test_two_watchers_alarm_once(stage: Stage) -> None:
+    make_order(account=stage.source)
+    store(stage.source, recent(NOW, last_min=40))
+    seen = SourceAccount.objects.select_related("restaurant").get(pk=stage.source.pk)
+    assert silence.watch_feeds(now=NOW) == 1
+    assert silence._watch(seen, NOW) is False  # read before the other one noted it
+    assert Notification.objects.filter(kind="alarm").count() == 1
+
+
 def test_disabled_and_new_accounts_are_not_watched(stage: Stage) -> None:
-    make_order(stage.restaurant)
+    make_order(account=stage.source)
     assert silence.watch_feeds(now=NOW) == 0
     store(stage.source, recent(NOW, last_min=40))
     SourceAccount.objects.update(enabled=False)
