@@ -307,6 +307,8 @@ def _delivery(
     settle = routing.settle_s(
         occasion.facts.trigger, calm_s=settings.SETTLE_S, parts_s=settings.SETTLE_PARTS_S
     )
+    # news that may be taken back in a moment says itself how long it waits
+    settle = max(settle, int(occasion.facts.data.get("wait_s") or 0))
     due_at = max(allowed_from, occasion.now + timedelta(seconds=settle))
     is_waiting = step.get("when") in ("if_not_delivered", "if_not_acknowledged")
     if is_waiting:

@@ -129,6 +129,8 @@ def weight(kind: str, milestone: str) -> int:
     """How much a message says: a newer one replaces unsent ones that say no more than it."""
     if kind == "status_changed":
         return 100 + RANK.get(milestone, 0)
+    if milestone.startswith("replaced:"):
+        return 250  # placed anew: also an unsent cancellation is replaced
     if milestone.startswith("refunded:"):
         return 0  # money is told by itself, whatever happens to the order
     return {"order_delayed": 95, "part_status_changed": 80, "order_split": 70,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from integrations import contracts
-from orders import eta, rows
+from orders import anew, eta, rows
 from orders.history import History
 from orders.lifecycle import EventDraft, diff_events
 from orders.models import InboundCall, Location, Observation, Order, SourceAccount
@@ -69,6 +69,9 @@ def compute_change(
             trigger=trigger,
             now=now,
             own_drivers=is_known or (order.location is not None and order.location.has_own_drivers),
+        )
+        drafts = anew.told_as_edit(
+            drafts, said=said, fresh=fresh, recorded=history.recorded, old=old, new=new, now=now
         )
     watch = eta.assess(
         new,

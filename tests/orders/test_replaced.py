@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
 
 import pytest
 
-from orders.models import Order, OrderAlias, SourceAccount
+from orders.models import Observation, Order, OrderAlias, SourceAccount
 from tests.orders.senders import clear_caches, open_account, post
 
 pytestmark = pytest.mark.django_db
@@ -85,6 +86,8 @@ def test_after_a_cancellation_that_was_told_the_order_is_back(olo: SourceAccount
     for step in (placed, cancelled):
         step(olo)
     assert Order.objects.get().state == "cancelled"
+    heard = Observation.objects.filter(state="cancelled")
+    heard.update(received_at=datetime.now(UTC) - timedelta(minutes=2))
     placed_anew(olo)
     order = shown(olo)
     assert (order.state, order.epoch, order.detail["reason"]) == ("received", 1, {})
