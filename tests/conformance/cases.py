@@ -16,6 +16,8 @@ from notifications.examples import Example
 STRANGE = "Müller's 🍜 先生 “Ñandú” – <b>&amp; {{x}} \t\r\n ود 100%"
 _MANY = tuple(PartFacts(f"Bowl {n} “grande”", "preparing") for n in range(40))
 _LINES = tuple(f"{n} x Bowl with a rather long name, number {n}" for n in range(60))
+#: vendor templates whose name is not "name:language"
+TEMPLATES = {"hubspot": "4126643121"}
 VARIANTS: dict[str, Example] = {
     "no name": Example(first_name=""),
     "no number": Example(number=""),
@@ -63,7 +65,9 @@ def cases(key: str) -> Iterator[Case]:
     for settings, words in _settings(provider_class):
         other = provider_class(settings)
         for kind in ("status_changed:ready", "order_edited", "order_delayed"):
-            yield _case(other, key, kind, Example(vendor_template="alerts:en"), f"{words}, {kind}")
+            template = TEMPLATES.get(key, "alerts:en")
+            example = Example(vendor_template=template, to=_address(other))
+            yield _case(other, key, kind, example, f"{words}, {kind}")
     yield from _others(provider)
 
 
@@ -74,6 +78,12 @@ def _case(provider: Provider, key: str, name: str, example: Example, words: str)
     except MessageRejected:
         return Case(words, provider, None)
     return Case(words, provider, request)
+
+
+def _address(provider: Provider) -> str:
+    """An address of the kind this very account reaches people by."""
+    kinds = provider.address_channels(provider.account)
+    return provider.example_address or examples.ADDRESSES.get(kinds[0] if kinds else "", "")
 
 
 def _earlier(provider: Provider) -> str:

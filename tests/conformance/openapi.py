@@ -176,6 +176,8 @@ def _typed(value: str, schema: Mapping[str, Any]) -> Any:
     kinds = {kinds} if isinstance(kinds, str) else set(kinds)
     if "string" in kinds:
         return value
+    if "array" in kinds:  # style form, not exploded
+        return value.split(",")
     try:
         return json.loads(value)
     except ValueError:
