@@ -72,7 +72,7 @@ def join(book: Book, fulfillment: str) -> Joined:
     counted = counted_legs(book, joined.legs)
     live = [leg for leg in counted if is_live(leg.state)]
     joined.has_live_leg = bool(live)
-    joined.newest_leg = max(live, key=lambda leg: (leg.began, leg.ref), default=None)
+    joined.newest_leg = max(live, key=_urgency, default=None)
     joined.epoch = max((v.fold.epoch for vs in voices.values() for v in vs), default=0)
     for flags in [v.fold.flags for v in owners] + [leg.flags for leg in counted]:
         joined.flags |= flags
@@ -92,6 +92,11 @@ def join(book: Book, fulfillment: str) -> Joined:
         joined.parts = _joined_parts(book, kitchen.fold, fields, joined)
         _move_parts(joined, live)
     return joined
+
+
+def _urgency(leg: Leg) -> tuple[bool, datetime, str]:
+    """Of couriers who share an order the one still on the way counts, then the newest."""
+    return leg.state != State.DELIVERED, leg.began, leg.ref
 
 
 # ---------------------------------------------------------------------------- tracks

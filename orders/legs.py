@@ -54,7 +54,9 @@ def legs_of(book: Book) -> list[Leg]:
 def _leg(ref: str, account: str, said: Sequence[Observation], staff: Sequence[Observation]) -> Leg:
     fold = Fold().run(rows_of(said, staff))
     everything = [*said, *staff]
-    named = [o for o in everything if o.native_state]
+    # late news of an earlier stretch is no word for where the courier is now
+    fitting = (fold.state(), None)
+    named = [o for o in everything if o.native_state and o.state in fitting]
     return Leg(
         ref=ref,
         account=account,

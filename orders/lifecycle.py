@@ -209,7 +209,14 @@ def _staff_flags(change: _Change) -> None:
             continue
         if flag == CONFLICT and held_now:
             continue
-        change.add("status_changed", flag, data, held=held)
+        why = _courier_reason(change.new) if flag == COURIER_FAILED else {}
+        change.add("status_changed", flag, {**data, **why}, held=held)
+
+
+def _courier_reason(new: Projection) -> dict[str, Any]:
+    """Why the courier failed, where a feed said so."""
+    reasons = [dict(leg.reason) for leg in new.legs if leg.state == State.FAILED and leg.reason]
+    return {"reason": reasons[-1]} if reasons else {}
 
 
 # ---------------------------------------------------------------------------- parts

@@ -72,6 +72,8 @@ class LegView:
     est_delivery_at: datetime | None = None
     courier: Mapping[str, Any] = field(default_factory=dict)
     part_ids: tuple[str, ...] = ()
+    #: why it failed, for staff
+    reason: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_live(self) -> bool:
@@ -306,4 +308,5 @@ def _leg_view(leg: Leg) -> LegView:
         est_delivery_at=details.instant(said.get("est_delivery_at")),
         courier=details.mapping(said.get("courier")),
         part_ids=details.words(said.get("part_ids")),
+        reason=details.reason_for((str(leg.state),), (leg.fields,)) if leg.state else {},
     )

@@ -89,6 +89,7 @@ def _leg(leg: LegView) -> dict[str, Any]:
         "est_delivery_at": _time(leg.est_delivery_at),
         "courier": _plain(leg.courier),
         "part_ids": list(leg.part_ids),
+        "reason": _plain(leg.reason),
     }
 
 

@@ -64,6 +64,7 @@ def _detail(projection: Projection) -> dict[str, Any]:
                 "est_delivery_at": payloads.iso(leg.est_delivery_at),
                 "courier": dict(leg.courier),
                 "part_ids": list(leg.part_ids),
+                "reason": dict(leg.reason),
             }
             for leg in projection.legs
         ],

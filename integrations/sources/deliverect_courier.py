@@ -48,7 +48,7 @@ def read_courier(
         state=state,
         occurred_at=at,
         occurred_at_basis="event" if at else "arrival",
-        data=_leg_data(body),
+        data=_leg_data(body, state),
     )
     return OrderUpdate(
         order_id=order_id,
@@ -71,10 +71,11 @@ def _leg(body: Mapping[str, Any], order_id: str) -> str:
     return order_id
 
 
-def _leg_data(body: Mapping[str, Any]) -> dict[str, Any]:
+def _leg_data(body: Mapping[str, Any], state: str | None) -> dict[str, Any]:
     data: dict[str, Any] = {}
     estimate = payloads.time(body.get("deliveryTime"), "deliveryTime")
-    if estimate:
+    # of a courier who is done it is when it was done, and no estimate
+    if estimate and state not in (State.DELIVERED, State.FAILED):
         data["est_delivery_at"] = payloads.iso(estimate)
     if name := payloads.text(body.get("courierName"), 100) or first_name(body):
         data["courier"] = {"name": name.split()[0]}

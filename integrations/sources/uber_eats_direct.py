@@ -93,6 +93,8 @@ def read_event(
     else:
         native = payloads.text(event.get("status") or data.get("status"), 120)
         state, unknown = _direct_state(native, data, status_map)
+        if native and data.get("kind") == "return":
+            native += " (return)"
         fragment = _leg_data(data, estimate)
     at = payloads.time(event.get("created"), "created")
     delivery = payloads.required_text(_delivery_id(event), "delivery_id")
