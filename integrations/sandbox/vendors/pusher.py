@@ -106,7 +106,7 @@ class Pusher(SandboxVendor):
             account=account,
             id=f"pusher-{random_hex(8)}",
             to=to,
-            text=str(data.get("text") or f"Order {number}: {state}"),
+            text=f"Order {number}: {state}",
             subject=str(event["name"]),
             order_number=number,
             raw=_without_auth(raw_of(request, lambda: event)),

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -115,9 +116,34 @@ def data_of(**changes: Any) -> Any:
     return json.loads(body["data"])
 
 
-def test_a_large_event_shrinks_to_ids() -> None:
-    assert "text" not in data_of(text="x" * 20_000)
-    assert "text" in data_of(text="x" * 5_000)
+def test_nothing_about_the_guest_leaves() -> None:
+    """Neither what a template made of them nor what the message knows besides."""
+    told = files.message("pusher")
+    request = provider().request(
+        replace(
+            told,
+            text="Ana, order 1042 is ready: https://orders.example.com/o/1",
+            subject="Ana",
+            recipient={"first_name": "Ana"},
+            links={"order": "https://orders.example.com/o/1"},
+            order={**told.order, "items": ["1 x Harvest Bowl"], "reason": "Ana called"},
+        )
+    )
+    assert request == provider().request(told)
+    assert set(data_of()) == {
+        "event_id", "order", "kind", "milestone", "state", "state_label", "part", "parts_ready",
+        "parts_total",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["x", "🍜", "\x00", '"'])
+def test_an_event_stays_below_ten_kilobytes(word: str) -> None:
+    names = ("number", "state", "state_label", "eta_time", "eta_in", "est_ready_at")
+    order = {"id": "1", "est_delivery_at": word * 20_000, **dict.fromkeys(names, word * 20_000)}
+    event = {"id": word * 20_000, "part": word * 20_000}
+    changes = {"order": order, "event": event, "milestone": word * 999, "event_kind": word * 999}
+    request = provider().request(files.message("pusher", **changes))
+    assert 500 < len(json.loads(request.body)["data"].encode()) < 10_240
 
 
 def test_a_channel_of_its_own() -> None:
@@ -251,6 +277,9 @@ def test_a_true_webhook_is_taken_and_says_nothing() -> None:
         webhook(at=WHEN + timedelta(seconds=301)),
         webhook(at=WHEN - timedelta(seconds=301)),
         webhook(b'{"time_ms":"soon"}'),
+        webhook(b'{"time_ms":1' + b"0" * 1000 + b"}"),
+        webhook(b'{"time_ms":-1' + b"0" * 1000 + b"}"),
+        webhook(b'{"time_ms":true}'),
         webhook(b"{}"),
     ],
 )
@@ -258,6 +287,11 @@ def test_forged_and_stale_webhooks(read: str, call: InboundCall) -> None:
     with pytest.raises(SignatureInvalid) as caught:
         getattr(provider(), read)(call)
     assert SECRET not in caught.value.hint
+
+
+@pytest.mark.parametrize("seconds", [-300, 300])
+def test_five_minutes_are_allowed(seconds: int) -> None:
+    assert provider().receipts(webhook(at=WHEN + timedelta(seconds=seconds))) == []
 
 
 def test_a_signed_body_that_is_not_json() -> None:

@@ -32,7 +32,7 @@ def test_an_event_reaches_the_channel_of_its_order(client: Client) -> None:
     assert deliver(provider(client), MESSAGE, client.url).vendor_id == ""
     (kept,) = client.messages(order="1042")
     assert kept["to"] == "private-order-00000000-0000-4000-8000-000000001042"
-    assert (kept["channel"], kept["text"]) == ("realtime", "Order 1042 is ready.")
+    assert (kept["channel"], kept["text"]) == ("realtime", "Order 1042: ready")
     assert kept["extra"]["data"]["state"] == "ready"
     assert "auth_signature" not in str(kept)
 
