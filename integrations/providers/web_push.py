@@ -51,8 +51,12 @@ DEFAULT_HOSTS = (
     "*.push.apple.com"
 )
 _CONTACT = re.compile(r"mailto:[^@\s]+@[^@\s.]+(\.[^@\s.]+)+|https://[^\s/.]+(\.[^\s/.]+)+[^\s]*")
-#: words by which push services blame our key and not the message
+#: this browser subscribed with another key of ours, in the words of Apple, Google and Mozilla
+_OLD_KEY = re.compile(r"pkhashmismatch|do not correspond|key mismatch", re.IGNORECASE)
+#: words by which push services blame our key or token: in a 400, and in a 401 or 403, where
+#: anything else is about the one browser
 _ABOUT_US = re.compile(r"vapid|authoriz|unauthorizedregistration|jwt", re.IGNORECASE)
+_OUR_TOKEN = re.compile(r"jwt", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +198,8 @@ class WebPush(Provider):
             return Accepted(vendor_id=_location(response))
         if status in (404, 410) or 300 <= status < 400:
             raise RecipientUnreachable(self.key, response, detail="the subscription is gone")
-        if status in (401, 403):
-            # one browser that subscribed with an older key must not stop the others
-            raise RecipientUnreachable(self.key, response, detail="our key is not the one it knows")
-        if status == 400 and _ABOUT_US.search(response.text()):
-            raise ConfigurationError(self.key, "the push service refuses our VAPID key or token")
+        if status in (400, 401, 403):
+            self._raise_for_key(response)
         if status == 429:
             wait_s = response.retry_after_s()
             raise RateLimited(self.key, response, retry_after_s=60.0 if wait_s is None else wait_s)
@@ -207,6 +208,17 @@ class WebPush(Provider):
         if 200 <= status < 300:
             raise OutcomeUnknown(self.key, response, detail=f"HTTP {status}")
         raise MessageRejected(self.key, response)
+
+    def _raise_for_key(self, response: HttpResponse) -> None:
+        """One browser that subscribed with an older key must not stop the others."""
+        said, is_bare = response.text(), response.status != 400
+        is_old = _OLD_KEY.search(said)
+        if not is_old and (_OUR_TOKEN if is_bare else _ABOUT_US).search(said):
+            raise ConfigurationError(
+                self.key, "the push service refuses our VAPID key, token or contact"
+            )
+        if is_old or is_bare:
+            raise RecipientUnreachable(self.key, response, detail="our key is not the one it knows")
 
     def subscription(self, to: str) -> Subscription:
         """The browser behind an address; raises RecipientUnreachable for what is none."""
