@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -19,3 +20,19 @@ def is_public(address: str) -> bool:
         if ip.is_site_local:
             return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+def leads_inside(host: str) -> bool:
+    """Whether a host a person typed is, as it is written, this machine or a private address.
+
+    Names are judged when they are connected to (integrations/http.py), and each time anew.
+    """
+    host = host.strip("[]").rstrip(".").lower()
+    try:
+        return not is_public(host)
+    except ValueError:
+        pass
+    try:  # "127.1", "0x7f000001" and other spellings the system's resolver reads
+        return not is_public(socket.inet_ntoa(socket.inet_aton(host)))
+    except (OSError, ValueError):
+        return host == "localhost" or host.endswith(".localhost")

@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from integrations.contracts import HttpRequest
 from integrations.errors import ConfigurationError
 from integrations.http import HttpConfig, PinnedResolver
-from integrations.public_addresses import is_public
+from integrations.public_addresses import is_public, leads_inside
 from tests.integrations.loopback import IMPATIENT, Names, Server, opened, say_ok, serving
 
 PRIVATE = [
@@ -51,6 +51,34 @@ def test_private_addresses(address: str) -> None:
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses(address: str) -> None:
     assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *PRIVATE,
+        "[::1]",
+        "127.0.0.1.",
+        "127.1",
+        "0x7f000001",
+        "2130706433",
+        "0177.0.0.1",
+        "0",
+        "10.1",
+        "localhost",
+        "LOCALHOST.",
+        "x.localhost",
+    ],
+)
+def test_hosts_that_lead_inside_as_they_are_written(host: str) -> None:
+    assert leads_inside(host)
+
+
+@pytest.mark.parametrize(
+    "host", [*PUBLIC, "8.8", "hooks.slack.com", "localhost.example.com", "münchen.example", ""]
+)
+def test_names_are_judged_when_they_are_connected_to(host: str) -> None:
+    assert not leads_inside(host)
 
 
 def refused(
