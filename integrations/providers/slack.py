@@ -28,15 +28,17 @@ from integrations.errors import (
     SignatureInvalid,
     TransientError,
 )
-from integrations.signatures import hmac_hex, is_same
+from integrations.public_addresses import leads_inside
+from integrations.signatures import hmac_hex, require_hmac
+from integrations.team_chats import cut, facts, links, reference, sendable, title
 
 #: seconds between Slack's timestamp and our clock
 MAX_AGE_S = 300
 ACKNOWLEDGE = "order_ack"
+#: action ids of buttons that only open a page; Slack tells us of a press of those too
+_OPENS = {"acknowledge": "order_ack_page", "order": "order_open"}
 
-_HEADER_CHARS, _SECTION_CHARS, _FIELD_CHARS = 150, 3000, 2000
-_MOST_FIELDS = 10
-_URL_CHARS = 3000
+_HEADER_CHARS, _SECTION_CHARS, _FIELD_CHARS, _BUTTON_CHARS, _URL_CHARS = 150, 3000, 2000, 75, 3000
 
 _CONTENT = frozenset(
     {
@@ -94,12 +96,20 @@ class Slack(Provider):
             help="of the Slack app, for the Acknowledge button",
         ),
         Setting(
+            "previous_signing_secret",
+            label="Previous signing secret",
+            secret=True,
+            required=False,
+            help="while you regenerate it: believed too, until you remove it",
+        ),
+        Setting(
             "acknowledge_buttons",
             label="Acknowledge button",
             required=False,
             default="no",
             choices=("no", "yes"),
-            help="needs a Slack app whose Interactivity Request URL is ours",
+            help="yes: a press in Slack counts; needs a Slack app whose Interactivity URL is ours. "
+            "no: the button opens our page",
         ),
     )
     capabilities = Capabilities(replies=True, rate_per_s=1.0, account_is_address=True)
@@ -112,17 +122,19 @@ class Slack(Provider):
             parts = urlsplit("")
         if parts.scheme != "https" or not parts.hostname:
             raise ConfigurationError(self.key, "setting 'webhook_url' is not an https address")
+        if leads_inside(parts.hostname):
+            raise ConfigurationError(self.key, "setting 'webhook_url' is a private address")
         #: a sandbox account keeps the path, so one sandbox can tell many webhooks apart
         self._url = f"{self.base_url}{parts.path}" if self.base_url else parts.geturl()
 
     def request(self, message: Message) -> HttpRequest:
         """POST to the webhook."""
-        text = _sendable(message.text).strip()
+        text = sendable(message.text)
         return HttpRequest.post(
             self._url,
             json_body={
                 # what notifications and screen readers say; no markup here either
-                "text": _escape(text),
+                "text": _escape(cut(text or title(message), _SECTION_CHARS)),
                 "blocks": list(self._blocks(message, text)),
                 "unfurl_links": False,
                 "unfurl_media": False,
@@ -176,84 +188,55 @@ class Slack(Provider):
         ]
 
     def _blocks(self, message: Message, text: str) -> Iterator[dict[str, Any]]:
-        title = _sendable(message.subject).strip() or text.partition("\n")[0]
-        if title:
-            yield {"type": "header", "text": _plain(title, _HEADER_CHARS)}
-        if text != title or len(text) > _HEADER_CHARS:
+        head = title(message)
+        yield {"type": "header", "text": _plain(head, _HEADER_CHARS)}
+        if text and (text != head or len(text) > _HEADER_CHARS):
             yield {"type": "section", "text": _plain(text, _SECTION_CHARS)}
-        if fields := list(_fields(message)):
-            yield {"type": "section", "fields": fields[:_MOST_FIELDS]}
+        if fields := [_plain(f"{label}\n{it}", _FIELD_CHARS) for label, it in facts(message)]:
+            yield {"type": "section", "fields": fields}
         if buttons := list(self._buttons(message)):
             yield {"type": "actions", "elements": buttons}
-        # two equal messages with one reference are one event told twice
-        reference = f"{message.event_kind} - {message.milestone} - {message.attempt_id}"
-        yield {"type": "context", "elements": [_plain(reference, _FIELD_CHARS)]}
+        yield {"type": "context", "elements": [_plain(reference(message), _FIELD_CHARS)]}
 
     def _buttons(self, message: Message) -> Iterator[dict[str, Any]]:
-        if self.account.get("acknowledge_buttons") == "yes" and message.links.get("acknowledge"):
-            yield {
-                "type": "button",
-                "text": _plain("Acknowledge", 75),
-                "style": "primary",
-                "action_id": ACKNOWLEDGE,
-                "value": message.attempt_id,
-            }
-        link = message.links.get("order", "")
-        if link.startswith(("https://", "http://")) and len(link) <= _URL_CHARS:
-            yield {
-                "type": "button",
-                "text": _plain("Open order", 75),
-                "action_id": "order_open",
-                "url": link,
-            }
+        for name, label, link in links(message, longest=_URL_CHARS):
+            button = {"type": "button", "text": _plain(label, _BUTTON_CHARS)}
+            if name == "acknowledge" and self.account.get("acknowledge_buttons") == "yes":
+                press = {"action_id": ACKNOWLEDGE, "value": message.attempt_id}
+                yield {**button, "style": "primary", **press}
+            else:
+                yield {**button, "action_id": _OPENS[name], "url": link}
 
     def _verify(self, call: InboundCall) -> None:
-        secret = self.account.get("signing_secret")
-        if not secret:
-            raise SignatureInvalid("no signing secret is configured")
         stamp = call.headers.get("x-slack-request-timestamp", "")
-        signature = call.headers.get("x-slack-signature", "")
-        if not (stamp.isascii() and stamp.isdecimal() and signature):
-            raise SignatureInvalid("X-Slack-Request-Timestamp or X-Slack-Signature is missing")
+        if not (stamp.isascii() and stamp.isdecimal()):
+            raise SignatureInvalid("header X-Slack-Request-Timestamp is missing or no number")
         age_s = call.received_at.timestamp() - int(stamp[:15])
         if abs(age_s) > MAX_AGE_S:
             raise SignatureInvalid(f"the signature is {round(age_s)} s old")
-        signed = b"v0:" + stamp.encode() + b":" + call.body
-        if not is_same(signature, "v0=" + hmac_hex(secret, signed)):
-            raise SignatureInvalid(f"X-Slack-Signature ({len(signature)} characters) is wrong")
+        require_hmac(
+            header="X-Slack-Signature",
+            given=call.headers.get("x-slack-signature", ""),
+            secrets=[self.account.get(f"{age}signing_secret", "") for age in ("", "previous_")],
+            message=b"v0:" + stamp.encode() + b":" + call.body,
+            encode=_v0,
+        )
 
     def _dead(self, detail: str, code: str) -> ConfigurationError:
         return ConfigurationError(self.key, detail, vendor_code=code, endpoint_only=True)
 
 
-def _fields(message: Message) -> Iterator[dict[str, Any]]:
-    for label, name in (
-        ("Order", "number"),
-        ("State", "state_label"),
-        ("Source", "source"),
-        ("Expected", "eta_time"),
-        ("Reason", "reason"),
-    ):
-        value = str(message.order.get(name) or "").strip()
-        if value:
-            yield _plain(f"{label}\n{value}", _FIELD_CHARS)
+def _v0(secret: str, signed: bytes) -> str:
+    return "v0=" + hmac_hex(secret, signed)
 
 
 def _plain(text: str, limit: int) -> dict[str, Any]:
-    text = _sendable(text)
-    if len(text) > limit:
-        text = text[: limit - 1] + "…"
-    return {"type": "plain_text", "text": text, "emoji": False}
+    return {"type": "plain_text", "text": cut(text, limit), "emoji": False}
 
 
 def _escape(text: str) -> str:
     """Slack reads ``text`` as mrkdwn: these three characters make links and mentions."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _sendable(text: str) -> str:
-    """Without halves of surrogate pairs, which no encoder takes."""
-    return text.encode("utf-8", "ignore").decode()
 
 
 def _interaction(call: InboundCall) -> Mapping[str, Any]:

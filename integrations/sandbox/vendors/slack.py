@@ -19,6 +19,7 @@ from aiohttp import web
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount, SandboxMessage, SandboxReply
 from integrations.sandbox.vendors.base import (
+    Magic,
     Route,
     SandboxVendor,
     needed,
@@ -32,7 +33,19 @@ _ATTEMPT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 BLOCKS_LIMIT = 50
 #: longest text of a block by its type
 _TEXT_LIMITS: Mapping[str, int] = {"header": 150, "section": 3000}
-_FIELDS_LIMIT, _BUTTON_LIMIT, _ID_LIMIT = 10, 75, 255
+_FIELDS_LIMIT, _FIELD_LIMIT = 10, 2000
+_BUTTON_LIMIT, _VALUE_LIMIT, _URL_LIMIT, _ID_LIMIT = 75, 2000, 3000, 255
+#: hooks (the part behind the team) of channels something happened to -> status and word
+FATES: Mapping[str, tuple[int, str]] = {
+    "B0ARCHIVED": (410, "channel_is_archived"),
+    "B0DELETED": (404, "channel_not_found"),
+    "B0REMOVED": (404, "no_active_hooks"),
+    "B0REVOKED": (403, "invalid_token"),
+    "B0FORBIDDEN": (403, "action_prohibited"),
+    "B0GENERAL": (403, "posting_to_general_channel_denied"),
+    "B0SUSPENDED": (403, "team_disabled"),
+    "B0LEFT": (400, "user_not_found"),
+}
 
 
 class Slack(SandboxVendor):
@@ -41,6 +54,7 @@ class Slack(SandboxVendor):
     key = "slack"
     title = "Slack"
     channel = "team_chat"
+    magic = tuple(Magic(f".../{hook}/...", f"{st} {word}") for hook, (st, word) in FATES.items())
 
     def routes(self) -> Iterable[Route]:
         return (Route("POST", "/services/{team}/{hook}/{secret}", self.create),)
@@ -79,6 +93,9 @@ class Slack(SandboxVendor):
         """The account of the URL, or None and Slack's word for what is wrong with it."""
         team, hook, secret = (request.match_info[part] for part in ("team", "hook", "secret"))
         account = self.state.find_account(self.key, f"{team}/{hook}/{secret}")
+        if account is not None and hook in FATES:
+            status, word = FATES[hook]
+            return None, web.Response(text=word, status=status)
         if account is not None:
             return account, web.Response()
         if self.state.find_account(self.key, f"{team}/{hook}"):
@@ -197,14 +214,26 @@ def _are_blocks_valid(blocks: Any) -> bool:
         text = block.get("text")
         if limit and text is not None and not 0 < len(_plain(text)) <= limit:
             return False
-        if len(block.get("fields", ())) > _FIELDS_LIMIT or len(block.get("block_id", "")) > 255:
+        fields = block.get("fields", ())
+        if len(fields) > _FIELDS_LIMIT or len(block.get("block_id", "")) > _ID_LIMIT:
             return False
-        for element in block.get("elements", ()):
-            if element.get("type") == "button" and len(_plain(element.get("text"))) > _BUTTON_LIMIT:
-                return False
-            if len(element.get("action_id", "")) > _ID_LIMIT:
-                return False
+        if not all(0 < len(_plain(field)) <= _FIELD_LIMIT for field in fields):
+            return False
+        if not all(_is_element_valid(element) for element in block.get("elements", ())):
+            return False
     return True
+
+
+def _is_element_valid(element: Any) -> bool:
+    if element.get("type") != "button":
+        return bool(_plain(element))
+    url = element.get("url")
+    return (
+        0 < len(_plain(element.get("text"))) <= _BUTTON_LIMIT
+        and len(element.get("action_id", "")) <= _ID_LIMIT
+        and len(element.get("value", "")) <= _VALUE_LIMIT
+        and (url is None or (url.startswith(("https://", "http://")) and len(url) <= _URL_LIMIT))
+    )
 
 
 def _plain(text: Any) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from integrations.contracts import Channel, HttpRequest, HttpResponse, Message
+from integrations.errors import ConfigurationError
 from integrations.providers.slack import Slack
+from integrations.sandbox.vendors.slack import FATES
 from tests.integrations.sandbox.calls import SLACK, Client, Receiver
 
 ATTEMPT = "7d0c1f3a-1111-4222-8333-444455556666"
@@ -21,6 +23,11 @@ def account(client: Client) -> None:
 
 def _post(client: Client, payload: Any, path: str = PATH) -> HttpResponse:
     return client.send(HttpRequest.post(path, json_body=payload))
+
+
+def button(**changes: Any) -> dict[str, Any]:
+    pressed = {"type": "button", "text": {"text": "Open"}, "action_id": "a", **changes}
+    return {"type": "actions", "elements": [pressed]}
 
 
 def test_answers_ok_as_plain_text(client: Client) -> None:
@@ -44,6 +51,14 @@ def test_answers_ok_as_plain_text(client: Client) -> None:
             {"text": "x", "blocks": [{"type": "header", "text": {"text": "h" * 151}}]},
             "invalid_blocks",
         ),
+        ({"text": "x", "blocks": [button(url="javascript:x")]}, "invalid_blocks"),
+        ({"text": "x", "blocks": [button(url="https://x/" + "a" * 3000)]}, "invalid_blocks"),
+        ({"text": "x", "blocks": [button(value="v" * 2001)]}, "invalid_blocks"),
+        ({"text": "x", "blocks": [button(text={"text": ""})]}, "invalid_blocks"),
+        (
+            {"text": "x", "blocks": [{"type": "section", "fields": [{"text": "f" * 2001}]}]},
+            "invalid_blocks",
+        ),
     ],
 )
 def test_refuses_with_the_vendors_word(client: Client, payload: Any, word: str) -> None:
@@ -63,6 +78,20 @@ def test_refuses_with_the_vendors_word(client: Client, payload: Any, word: str) 
 def test_refuses_a_wrong_url(client: Client, path: str, status: int, word: str) -> None:
     response = _post(client, {"text": "x"}, path)
     assert (response.status, response.text()) == (status, word)
+
+
+@pytest.mark.parametrize(("hook", "fate"), sorted(FATES.items()))
+def test_a_channel_something_happened_to(client: Client, hook: str, fate: tuple[int, str]) -> None:
+    settings = {"webhook_url": f"https://hooks.slack.com/services/T0TEAM/{hook}/s3cret"}
+    client.register("slack", settings)
+    provider = Slack(settings, base_url=f"{client.url}/slack")
+    message = Message(attempt_id=ATTEMPT, channel=Channel.TEAM_CHAT, to="", text="Late")
+    answer = client.send(provider.request(message))
+    assert (answer.status, answer.text()) == fate
+    with pytest.raises(ConfigurationError) as caught:
+        provider.outcome(message, answer)
+    assert (caught.value.vendor_code, caught.value.endpoint_only) == (fate[1], True)
+    assert client.messages() == []
 
 
 def test_sends_no_receipts(client: Client, receiver: Receiver) -> None:
