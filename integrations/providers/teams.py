@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import html
@@ -36,11 +35,15 @@ from integrations.errors import (
     TransientError,
 )
 from integrations.payloads import inner, load_object, text
-from integrations.signatures import is_same
+from integrations.public_addresses import leads_inside
+from integrations.signatures import require_hmac
+from integrations.team_chats import cut, facts, links, reference, sendable, title
 
-#: Teams takes about 28 KB and the flow fails silently above it
-_LONGEST_CARD = 20_000
-_LONGEST_TITLE, _LONGEST_TEXT, _LONGEST_FACT, _LONGEST_URL = 200, 4_000, 500, 2_000
+#: bytes of the whole message; Teams takes about 28 KB and the flow fails silently above it
+_LONGEST_MESSAGE = 20_000
+#: characters of up to four bytes: a message without its text has at most 14,000 bytes
+_LONGEST_TITLE, _LONGEST_TEXT, _LONGEST_FACT, _LONGEST_URL = 200, 4_000, 250, 2_000
+_TOKENS = ("outgoing_token", "previous_outgoing_token")
 #: seconds, where Teams throttles without saying for how long
 _WAIT_S = 60.0
 #: hosts of the connectors Microsoft switched off in May 2026
@@ -87,6 +90,13 @@ class Teams(Provider):
             required=False,
             help="optional: staff may write to us by mentioning the outgoing webhook",
         ),
+        Setting(
+            "previous_outgoing_token",
+            label="Previous security token",
+            secret=True,
+            required=False,
+            help="while you replace the outgoing webhook: believed too, until you remove it",
+        ),
     )
     capabilities = Capabilities(replies=True, rate_per_s=1.0, account_is_address=True)
 
@@ -108,18 +118,34 @@ class Teams(Provider):
             raise ConfigurationError(
                 self.key, "setting 'webhook_url' is not an https address with 'sig='"
             )
+        if leads_inside(host):
+            raise ConfigurationError(self.key, "setting 'webhook_url' is a private address")
+        for name in _TOKENS:
+            if _key(account.get(name, "")) is None:
+                raise ConfigurationError(
+                    self.key, f"setting '{name}' is not the base64 token Teams showed once"
+                )
         #: as it was copied: decoding and encoding it again would break the signature in it
         self._url = f"{self.base_url}{parts.path}?{parts.query}" if self.base_url else url
 
     def request(self, message: Message) -> HttpRequest:
-        """POST one card to the workflow."""
+        """POST one card to the workflow; a long text is cut until the message fits."""
+        limit = _LONGEST_TEXT
+        while len((made := self._request(message, limit)).body) > _LONGEST_MESSAGE:
+            limit //= 2
+        return made
+
+    def _request(self, message: Message, limit: int) -> HttpRequest:
         card = {
             "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
             "type": "AdaptiveCard",
             "version": "1.4",
-            "fallbackText": _cut(_sendable(message.text).strip() or "Order Up", _LONGEST_TITLE),
-            "body": _body(message),
-            "actions": list(_actions(message)),
+            "fallbackText": cut(sendable(message.text) or title(message), _LONGEST_TITLE),
+            "body": list(_body(message, limit)),
+            "actions": [
+                {"type": "Action.OpenUrl", "title": label, "url": link}
+                for _, label, link in links(message, longest=_LONGEST_URL)
+            ],
         }
         attachment = {
             "contentType": "application/vnd.microsoft.card.adaptive",
@@ -195,60 +221,46 @@ class Teams(Provider):
         return Reply200(body=json.dumps(said).encode(), content_type="application/json")
 
     def _verify(self, call: InboundCall) -> None:
-        token = self.account.get("outgoing_token", "")
-        if not token:
-            raise SignatureInvalid("no outgoing webhook token is configured")
         scheme, _, given = call.headers.get("authorization", "").partition(" ")
-        if scheme.upper() != "HMAC" or not given:
+        if scheme.upper() != "HMAC":
             raise SignatureInvalid("header Authorization: HMAC is missing")
-        try:
-            key = base64.b64decode(token, validate=True)
-        except (binascii.Error, ValueError):
-            raise SignatureInvalid("the outgoing webhook token is not base64") from None
-        digest = base64.b64encode(hmac.new(key, call.body, hashlib.sha256).digest()).decode()
-        if not is_same(given.strip(), digest):
-            raise SignatureInvalid(f"Authorization: HMAC ({len(given)} characters) is wrong")
+        require_hmac(
+            header="Authorization",
+            given=given,
+            secrets=[self.account.get(name, "") for name in _TOKENS],
+            message=call.body,
+            encode=_digest,
+        )
 
 
-def _body(message: Message) -> list[dict[str, Any]]:
-    words = _sendable(message.text).strip()
-    title = _sendable(message.subject).strip() or words.partition("\n")[0] or "Order Up"
-    reference = f"{message.event_kind} - {message.milestone} - {message.attempt_id}"
-    head = _block(title, _LONGEST_TITLE, size="Medium", weight="Bolder")
-    facts = {"type": "FactSet", "facts": list(_facts(message))}
-    foot = _block(reference, _LONGEST_FACT, size="Small", isSubtle=True)
-    rest = [*([facts] if facts["facts"] else []), foot]
-    if words in ("", title):
-        return [head, *rest]
-    limit = _LONGEST_TEXT
-    # escaping and letters of other scripts take more bytes than characters
-    while len(json.dumps(_block(words, limit), ensure_ascii=False).encode()) > _LONGEST_CARD // 2:
-        limit //= 2
-    return [head, _block(words, limit), *rest]
+def _key(token: str) -> bytes | None:
+    """The key in a security token; None where it is not base64."""
+    try:
+        return base64.b64decode(token.strip(), validate=True)
+    except ValueError:
+        return None
 
 
-def _facts(message: Message) -> Iterator[dict[str, str]]:
-    for label, name in (
-        ("Order", "number"),
-        ("State", "state_label"),
-        ("Source", "source"),
-        ("Expected", "eta_time"),
-        ("Reason", "reason"),
-    ):
-        value = _sendable(str(message.order.get(name) or "")).strip()
-        if value:
-            yield {"title": label, "value": _escape(_cut(value, _LONGEST_FACT))}
+def _digest(token: str, body: bytes) -> str:
+    return base64.b64encode(hmac.new(_key(token) or b"", body, hashlib.sha256).digest()).decode()
 
 
-def _actions(message: Message) -> Iterator[dict[str, str]]:
-    for label, name in (("Acknowledge", "acknowledge"), ("Open order", "order")):
-        link = message.links.get(name, "")
-        if link.startswith(("https://", "http://")) and len(link) <= _LONGEST_URL:
-            yield {"type": "Action.OpenUrl", "title": label, "url": link}
+def _body(message: Message, limit: int) -> Iterator[dict[str, Any]]:
+    words, head = sendable(message.text), title(message)
+    yield _block(head, _LONGEST_TITLE, size="Medium", weight="Bolder")
+    if words and (words != head or len(words) > _LONGEST_TITLE):
+        yield _block(words, limit)
+    known = [
+        {"title": label, "value": _escape(cut(value, _LONGEST_FACT))}
+        for label, value in facts(message)
+    ]
+    if known:
+        yield {"type": "FactSet", "facts": known}
+    yield _block(reference(message), _LONGEST_FACT, size="Small", isSubtle=True)
 
 
 def _block(words: str, limit: int, **look: Any) -> dict[str, Any]:
-    return {"type": "TextBlock", "text": _escape(_cut(words, limit)), "wrap": True, **look}
+    return {"type": "TextBlock", "text": _escape(cut(words, limit)), "wrap": True, **look}
 
 
 def _escape(words: str) -> str:
@@ -256,18 +268,9 @@ def _escape(words: str) -> str:
     return _MARKDOWN.sub(r"\\\1", words)
 
 
-def _cut(words: str, limit: int) -> str:
-    return words if len(words) <= limit else words[: limit - 1] + "…"
-
-
 def _plain(words: str) -> str:
     """What a person typed: without the mention of the webhook and without HTML."""
     return html.unescape(_TAG.sub(" ", _MENTION.sub(" ", words))).replace("\xa0", " ").strip()
-
-
-def _sendable(words: str) -> str:
-    """Without halves of surrogate pairs, which no encoder takes."""
-    return words.encode("utf-8", "ignore").decode()
 
 
 def _moment(value: object) -> datetime | None:

@@ -21,6 +21,7 @@ from aiohttp import web
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount, SandboxMessage, SandboxReply
 from integrations.sandbox.vendors.base import (
+    Magic,
     Route,
     SandboxVendor,
     json_reply,
@@ -34,6 +35,13 @@ _ESCAPED = re.compile(r"\\([\\*_\[\]`~])")
 _CARD = "application/vnd.microsoft.card.adaptive"
 #: Teams refuses more, and says so only inside the flow
 CARD_LIMIT = 28 * 1024
+#: workflows something happened to -> status, error code and words
+FATES: Mapping[str, tuple[int, str, str]] = {
+    "turned-off": (400, "WorkflowTriggerIsNotEnabled", "The trigger 'manual' is not enabled."),
+    "tenant-only": (401, "DirectApiAuthorizationRequired", "The request needs an OAuth token."),
+    "other-tenant": (403, "MisMatchingOAuthClaims", "The claims do not match the policies."),
+    "other-schema": (400, "TriggerInputSchemaMismatch", "The input did not match its schema."),
+}
 
 
 class Teams(SandboxVendor):
@@ -42,6 +50,10 @@ class Teams(SandboxVendor):
     key = "teams"
     title = "Microsoft Teams"
     channel = "team_chat"
+    magic = tuple(
+        Magic(f".../workflows/{flow}/...", f"{status} {code}")
+        for flow, (status, code, _) in FATES.items()
+    )
 
     def routes(self) -> Iterable[Route]:
         return (Route("POST", "/{path:.*/?workflows/[^/]+/triggers/.+}", self.create),)
@@ -71,6 +83,8 @@ class Teams(SandboxVendor):
                 words = "The request must carry a valid 'sig'."
                 return _error(401, "DirectApiAuthorizationRequired", words)
             return _error(404, "WorkflowNotFound", f"The workflow '{workflow}' was not found.")
+        if workflow in FATES:
+            return _error(*FATES[workflow])
         body = await request.read()
         card = _card(body)
         if card is None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,7 +83,10 @@ def test_accepted(status: int, headers: dict[str, str]) -> None:
     assert outcome(status, **headers, x_ms_workflow_run_id="run-1").vendor_id == "run-1"
 
 
-@pytest.mark.parametrize(("headers", "wait_s"), [({}, 60.0), ({"retry_after": "7"}, 7.0)])
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [({}, 60.0), ({"retry_after": "7"}, 7.0), ({"retry_after": "soon"}, 60.0)],
+)
 def test_how_long_to_wait(headers: dict[str, str], wait_s: float) -> None:
     with pytest.raises(RateLimited) as caught:
         outcome(429, **headers)
@@ -170,15 +174,33 @@ def test_nothing_a_customer_typed_is_markdown() -> None:
     assert facts == [{"title": "Order", "value": escaped}]
 
 
-@pytest.mark.parametrize("char", ["x", "*", "я", "😀", '"', "\n"])
+@pytest.mark.parametrize("char", ["x", "*", "я", "😀", '"', "\n", "\\", "\x01", "\x7f"])
 def test_a_card_stays_under_20_kb_whatever_it_says(char: str) -> None:
-    long = "a" + char * 30_000
+    long = "a" + char * 30_000 + "z"
     order = dict.fromkeys(("number", "state_label", "source", "eta_time", "reason"), long[:600])
     links = {"order": "https://x/" + "a" * 1990, "acknowledge": "https://x/" + "b" * 3000}
     message = files.message("teams", text=long, subject=long, order=order, links=links)
     body = files.provider("teams").request(message).body
-    assert len(body) < 28 * 1024
+    assert len(body) <= 20_000
+    elements = json.loads(body)["attachments"][0]["content"]["body"]
+    kinds = [element["type"] for element in elements]
+    is_left_out = char in "\x01\x7f"  # then title and text are the same two letters
+    texts = ["TextBlock"] * (1 if is_left_out else 2)
+    assert kinds == [*texts, "FactSet", "TextBlock"]
     assert len(json.loads(body)["attachments"][0]["content"]["actions"]) == 1
+
+
+def test_the_version_and_the_elements_teams_shows() -> None:
+    card = card_of()
+    assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
+    assert {element["type"] for element in card["body"]} == {"TextBlock", "FactSet"}
+    # a click on anything else needs a bot
+    assert {action["type"] for action in card["actions"]} == {"Action.OpenUrl"}
+
+
+def test_a_message_without_words_still_says_something() -> None:
+    card = card_of(text=" \x00", subject="", order={}, links={})
+    assert card["fallbackText"] == card["body"][0]["text"] == "Order Up"
 
 
 def test_a_message_of_one_line_says_it_once() -> None:
@@ -206,15 +228,43 @@ def call(body: bytes, token: str = TOKEN) -> InboundCall:
 
 
 def test_the_vendors_signature_vector() -> None:
-    made = call(b'{"type":"message","text":"<at>Orders</at> status 4711"}')
+    body = b'{"type":"message","text":"<at>Orders</at> status 4711"}'
+    made = call(body)
     assert made.headers["authorization"] == "HMAC 307psssfWnjTcOxb4IKgeXShobGFv/wcpDfPC7urFa8="
     assert files.provider("teams").replies(made) == []  # without an id it cannot be stored once
+    for given in (
+        made.headers["authorization"].replace("307", "308"),
+        made.headers["authorization"].removeprefix("HMAC "),
+        base64.b64decode(made.headers["authorization"][5:]).hex(),
+        "",
+    ):
+        with pytest.raises(SignatureInvalid):
+            files.provider("teams").replies(replace(made, headers={"authorization": given}))
+    for altered in (body + b" ", body.replace(b"4711", b"4712"), b""):
+        with pytest.raises(SignatureInvalid):
+            files.provider("teams").replies(replace(made, body=altered))
 
 
 def test_without_a_token_nothing_is_believed() -> None:
-    for token, hint in (("", "no outgoing webhook token"), ("%%%", "not base64")):
-        with pytest.raises(SignatureInvalid, match=hint):
-            files.provider("teams", outgoing_token=token).replies(call(b"{}"))
+    with pytest.raises(SignatureInvalid, match="no signing key"):
+        files.provider("teams", outgoing_token="").replies(call(b"{}"))
+
+
+@pytest.mark.parametrize("name", ["outgoing_token", "previous_outgoing_token"])
+@pytest.mark.parametrize("token", ["%%%", "abc", "schlüssel=", "the name of the webhook"])
+def test_a_token_that_was_not_copied_whole_is_refused_at_once(name: str, token: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"'{name}' is not the base64") as caught:
+        files.provider("teams", **{name: token})
+    assert token not in str(caught.value)
+
+
+def test_the_previous_token_counts_while_it_is_set() -> None:
+    old = base64.b64encode(b"the old one").decode()
+    body = json.dumps({"type": "message", "id": "1", "text": "x", "from": {"id": "29:1"}}).encode()
+    with pytest.raises(SignatureInvalid):
+        files.provider("teams").replies(call(body, old))
+    both = files.provider("teams", previous_outgoing_token=f" {old}\n")
+    assert len(both.replies(call(body, old))) == len(both.replies(call(body))) == 1
 
 
 ATTEMPT = "5f0c6f1e-2f6a-4d6a-9a52-0a4e6b1d1042"

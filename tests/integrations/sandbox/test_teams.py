@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from integrations.contracts import Channel, HttpRequest, HttpResponse, Message
+from integrations.errors import ConfigurationError, MessageRejected
 from integrations.providers.teams import Teams
 from tests.integrations.sandbox.calls import Client, Receiver
 
@@ -72,6 +73,28 @@ def test_understands_our_provider(client: Client, receiver: Receiver) -> None:
 def test_refuses_a_wrong_url(client: Client, url: str, status: int, code: str) -> None:
     response = post(client, attachment(), url)
     assert (response.status, response.json_object()["error"]["code"]) == (status, code)
+    assert client.messages() == []
+
+
+@pytest.mark.parametrize(
+    ("flow", "code", "error"),
+    [
+        ("turned-off", "WorkflowTriggerIsNotEnabled", ConfigurationError),
+        ("tenant-only", "DirectApiAuthorizationRequired", ConfigurationError),
+        ("other-tenant", "MisMatchingOAuthClaims", ConfigurationError),
+        ("other-schema", "TriggerInputSchemaMismatch", MessageRejected),
+    ],
+)
+def test_a_flow_something_happened_to(
+    client: Client, flow: str, code: str, error: type[Exception]
+) -> None:
+    settings = {"webhook_url": SETTINGS["webhook_url"].replace("w0rk", flow)}
+    client.register("teams", settings)
+    provider = Teams(settings, base_url=f"{client.url}/teams")
+    answer = client.send(provider.request(MESSAGE))
+    with pytest.raises((ConfigurationError, MessageRejected)) as caught:
+        provider.outcome(MESSAGE, answer)
+    assert (type(caught.value), caught.value.vendor_code) == (error, code)
     assert client.messages() == []
 
 
