@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
-from uuid import NAMESPACE_URL, uuid5
 
 from integrations.contracts import (
     Accepted,
@@ -18,6 +17,7 @@ from integrations.contracts import (
     Provider,
     Setting,
 )
+from integrations.crm_values import once_key
 from integrations.errors import (
     ConfigurationError,
     MessageRejected,
@@ -26,12 +26,17 @@ from integrations.errors import (
     TransientError,
 )
 from integrations.payloads import inner, text
+from integrations.public_addresses import leads_inside
+from integrations.team_chats import cut, facts, links, reference, sendable, title
 
 _PATH = re.compile(r"/v1/spaces/[^/]+/messages")
-#: characters; together they stay under the 32,000 bytes of a message in any script
+#: characters of up to four bytes; together they stay under the 32,000 bytes of a message
 _LONGEST_TEXT, _LONGEST_TITLE, _LONGEST_FACT = 4_000, 200, 300
 _LONGEST_URL, _LONGEST_THREAD_KEY = 2_000, 200
-_CREDENTIALS = re.compile(r"api.?key|\btoken\b", re.IGNORECASE)
+#: "Unexpected token" is about JSON
+_CREDENTIALS = re.compile(r"api.?key|(?<!unexpected )\btoken\b", re.IGNORECASE)
+#: parameters of ours in the query; in a copied URL they would stand there twice
+_OURS = ("messageReplyOption", "requestId", "threadKey", "messageId")
 #: characters of Chat's markup for links, mentions (<users/all>) and HTML in cards
 _MARKUP = str.maketrans("", "", "<>")
 
@@ -75,8 +80,11 @@ class GoogleChat(Provider):
             raise ConfigurationError(
                 self.key, "setting 'webhook_url' has no 'key' or no 'token': copy it whole"
             )
+        if leads_inside(parts.hostname or ""):
+            raise ConfigurationError(self.key, "setting 'webhook_url' is a private address")
         # the query stays as it was copied: a token often ends in %3D
-        own = f"{parts.path}?{parts.query}"
+        kept = [one for one in parts.query.split("&") if one.partition("=")[0] not in _OURS]
+        own = f"{parts.path}?{'&'.join(kept)}"
         host = self.base_url or f"https://{parts.netloc}"
         self._url = f"{host}{own}&messageReplyOption=REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD"
 
@@ -85,10 +93,10 @@ class GoogleChat(Provider):
         words = _plain(message.text, _LONGEST_TEXT)
         body: dict[str, Any] = {"text": words or _title(message)}
         if message.thread_key:
-            body["thread"] = {"threadKey": _sendable(message.thread_key)[:_LONGEST_THREAD_KEY]}
+            body["thread"] = {"threadKey": sendable(message.thread_key)[:_LONGEST_THREAD_KEY]}
         body["cardsV2"] = [{"cardId": f"card-{message.attempt_id}", "card": _card(message)}]
         return HttpRequest.post(
-            f"{self._url}&requestId={self._request_id(message)}",
+            f"{self._url}&requestId={once_key(message)}",
             json_body=body,
             untrusted_url=True,
         )
@@ -105,9 +113,11 @@ class GoogleChat(Provider):
         error = inner(answer, "error")
         word = text(error.get("status"), 40)
         code = word if word in _WORDS else ""
-        if status == 409:
+        if code == "ALREADY_EXISTS":
             # somebody with our id came before us: an earlier try of this delivery
             return Accepted(detail="already there")
+        if status == 409:
+            raise OutcomeUnknown(self.key, response, vendor_code=code)
         if status == 400:
             if _CREDENTIALS.search(str(error.get("message") or "")):
                 raise self._dead("Google Chat refuses the key or token of this webhook", code)
@@ -123,10 +133,6 @@ class GoogleChat(Provider):
         self.raise_for_status(response, vendor_code=code)
         raise MessageRejected(self.key, response, vendor_code=code)
 
-    def _request_id(self, message: Message) -> str:
-        # a webhook belongs to one space: the same delivery in two spaces has two ids anyway
-        return str(uuid5(NAMESPACE_URL, f"order-up:{message.delivery_key or message.attempt_id}"))
-
     def _dead(self, detail: str, code: str) -> ConfigurationError:
         return ConfigurationError(self.key, detail, vendor_code=code, endpoint_only=True)
 
@@ -140,6 +146,7 @@ _WORDS = frozenset(
         "ALREADY_EXISTS",
         "RESOURCE_EXHAUSTED",
         "FAILED_PRECONDITION",
+        "ABORTED",
         "INTERNAL",
         "UNAVAILABLE",
     }
@@ -147,49 +154,25 @@ _WORDS = frozenset(
 
 
 def _card(message: Message) -> dict[str, Any]:
-    widgets: list[dict[str, Any]] = list(_facts(message))
+    widgets: list[dict[str, Any]] = [
+        {"decoratedText": {"topLabel": label, "text": plain}}
+        for label, value in facts(message)
+        if (plain := _plain(value, _LONGEST_FACT))
+    ]
     buttons = [
-        {"text": label, "onClick": {"openLink": {"url": link}}} for label, link in _links(message)
+        {"text": label, "onClick": {"openLink": {"url": link}}}
+        for _, label, link in links(message, longest=_LONGEST_URL)
     ]
     if buttons:
         widgets.append({"buttonList": {"buttons": buttons}})
-    # two equal messages with one reference are one event told twice
-    reference = f"{message.event_kind} - {message.milestone} - {message.attempt_id}"
-    widgets.append({"textParagraph": {"text": _plain(reference, _LONGEST_FACT)}})
+    widgets.append({"textParagraph": {"text": _plain(reference(message), _LONGEST_FACT)}})
     return {"header": {"title": _title(message)}, "sections": [{"widgets": widgets}]}
 
 
 def _title(message: Message) -> str:
-    words = message.subject.strip() or message.text.strip().partition("\n")[0]
-    return _plain(words, _LONGEST_TITLE) or "Order Up"
-
-
-def _facts(message: Message) -> Iterator[dict[str, Any]]:
-    for label, name in (
-        ("Order", "number"),
-        ("State", "state_label"),
-        ("Source", "source"),
-        ("Expected", "eta_time"),
-        ("Reason", "reason"),
-    ):
-        value = _plain(str(message.order.get(name) or ""), _LONGEST_FACT)
-        if value:
-            yield {"decoratedText": {"topLabel": label, "text": value}}
-
-
-def _links(message: Message) -> Iterator[tuple[str, str]]:
-    for label, name in (("Acknowledge", "acknowledge"), ("Open order", "order")):
-        link = message.links.get(name, "")
-        if link.startswith(("https://", "http://")) and len(link) <= _LONGEST_URL:
-            yield label, link
+    return _plain(title(message), _LONGEST_TITLE) or "Order Up"
 
 
 def _plain(words: str, limit: int) -> str:
     """Without the characters that make links, mentions and HTML; cut to ``limit``."""
-    words = _sendable(words).translate(_MARKUP).strip()
-    return words if len(words) <= limit else words[: limit - 1] + "…"
-
-
-def _sendable(words: str) -> str:
-    """Without halves of surrogate pairs, which no encoder takes."""
-    return words.encode("utf-8", "ignore").decode()
+    return cut(sendable(words.translate(_MARKUP)), limit)

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from integrations.sandbox.state import SandboxAccount, SandboxMessage
 from integrations.sandbox.vendors.base import (
+    Magic,
     Route,
     SandboxVendor,
     json_reply,
@@ -24,8 +25,21 @@ from integrations.sandbox.vendors.base import (
 )
 
 _ATTEMPT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+#: bytes, cards included
 MESSAGE_LIMIT = 32_000
+#: spaces something happened to -> status and words
+FATES: Mapping[str, tuple[int, str]] = {
+    "DELETED": (404, "Space not found."),
+    "REMOVED": (404, "Webhook not found."),
+    "FORBIDDEN": (403, "The caller does not have permission"),
+    "SWITCHEDOFF": (403, "Incoming webhooks are disabled by the administrator."),
+    "STALETOKEN": (401, "Request had invalid authentication credentials."),
+}
 _FIELDS = frozenset({"text", "thread", "cardsV2", "fallbackText", "accessoryWidgets"})
+_PARAMETERS = frozenset(
+    {"key", "token", "messageReplyOption", "requestId", "messageId", "threadKey"}
+)
+_REPLY_OPTIONS = frozenset({"", "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD", "REPLY_MESSAGE_OR_FAIL"})
 _WIDGETS = frozenset({"decoratedText", "textParagraph", "buttonList", "divider", "image"})
 _STATUSES: Mapping[int, str] = {
     400: "INVALID_ARGUMENT",
@@ -45,6 +59,10 @@ class GoogleChat(SandboxVendor):
     key = "google_chat"
     title = "Google Chat"
     channel = "team_chat"
+    magic = tuple(
+        Magic(f".../spaces/{space}/messages", f"{status} {words}")
+        for space, (status, words) in FATES.items()
+    )
 
     def routes(self) -> Iterable[Route]:
         return (Route("POST", "/v1/spaces/{space}/messages", self.create),)
@@ -70,7 +88,7 @@ class GoogleChat(SandboxVendor):
             return refused
         body = await request.read()
         message, problem = _message(body)
-        if message is None:
+        if message is None or (problem := _query_problem(request)):
             return _error(400, problem)
         space = request.match_info["space"]
         name = f"spaces/{space}/messages/{random_hex(6)}.{random_hex(6)}"
@@ -92,6 +110,8 @@ class GoogleChat(SandboxVendor):
         space, query = request.match_info["space"], request.query
         key, token = query.get("key", ""), query.get("token", "")
         account = self.state.find_account(self.key, f"{space} {key} {token}")
+        if account is not None and space in FATES:
+            return None, _error(*FATES[space])
         if account is not None:
             return account, web.Response()
         if self.state.find_account(self.key, f"{space} {key}"):
@@ -140,6 +160,16 @@ def _space(url: str) -> str:
     if len(parts) < 3 or parts[-3] != "spaces" or parts[-1] != "messages":
         raise ValueError("'webhook_url' does not look like https://host/v1/spaces/X/messages")
     return parts[-2]
+
+
+def _query_problem(request: web.Request) -> str:
+    """What Google does not like about the query; "" = nothing."""
+    for name in request.query:
+        if name not in _PARAMETERS or len(request.query.getall(name)) > 1:
+            return f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query'
+    if request.query.get("messageReplyOption", "") not in _REPLY_OPTIONS:
+        return "Invalid value at 'message_reply_option'"
+    return ""
 
 
 def _message(body: bytes) -> tuple[dict[str, Any] | None, str]:

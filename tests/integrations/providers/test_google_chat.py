@@ -32,15 +32,23 @@ def outcome(status: int, word: str = "", words: str = "", **headers: str) -> Any
         (400, "INVALID_ARGUMENT", "Unknown name cardV2", MessageRejected),
         (400, "INVALID_ARGUMENT", "API key not valid.", ConfigurationError),
         (400, "INVALID_ARGUMENT", "Invalid token format", ConfigurationError),
+        (400, "INVALID_ARGUMENT", "Invalid JSON payload: Unexpected token.", MessageRejected),
+        (400, "INVALID_ARGUMENT", "Message is over the size limit", MessageRejected),
+        (400, "FAILED_PRECONDITION", "x", MessageRejected),
         (400, "", "", MessageRejected),
         (401, "UNAUTHENTICATED", "x", ConfigurationError),
         (403, "PERMISSION_DENIED", "x", ConfigurationError),
         (404, "NOT_FOUND", "x", ConfigurationError),
+        (404, "NOT_FOUND", "Space not found.", ConfigurationError),
+        (401, "", "", ConfigurationError),
         (405, "", "", ConfigurationError),
+        (410, "", "", ConfigurationError),
         (302, "", "", ConfigurationError),
         (413, "", "", MessageRejected),
         (429, "RESOURCE_EXHAUSTED", "x", RateLimited),
         (429, "", "", RateLimited),
+        (409, "ABORTED", "x", OutcomeUnknown),
+        (409, "", "", OutcomeUnknown),
         (408, "", "", TransientError),
         (500, "INTERNAL", "x", TransientError),
         (503, "UNAVAILABLE", "x", TransientError),
@@ -114,14 +122,27 @@ def test_a_repetition_has_the_same_request_id() -> None:
     def request_id(**changes: Any) -> str:
         return parse_qs(urlsplit(url_of(**changes)).query)["requestId"][0]
 
-    first = request_id(delivery_key="7", attempt_id="a-1")
-    assert request_id(delivery_key="7", attempt_id="a-2", text="other") == first
+    first = request_id(delivery_key="7", attempt_id="a-1", event={"id": "n-1"})
+    again = request_id(delivery_key="7", attempt_id="a-2", event={"id": "n-1"}, text="other")
+    assert again == first
     assert str(UUID(first)) == first
-    assert request_id(delivery_key="8", attempt_id="a-1") != first
+    assert request_id(delivery_key="8", attempt_id="a-1", event={"id": "n-1"}) != first
+    # every installation numbers its deliveries anew, and two may write to one space
+    assert request_id(delivery_key="7", attempt_id="a-1", event={"id": "n-2"}) != first
     # a test message belongs to no delivery
     assert request_id(delivery_key="", attempt_id="a-1") != request_id(
         delivery_key="", attempt_id="a-2"
     )
+
+
+def test_a_copied_url_with_parameters_of_ours_has_each_once() -> None:
+    copied = f"{URL}&threadKey=x&messageReplyOption=REPLY_MESSAGE_OR_FAIL&requestId=1"
+    assert url_of(copied) == url_of()
+    query = parse_qs(urlsplit(url_of(copied)).query)
+    assert {name: len(values) for name, values in query.items()} == dict.fromkeys(
+        ("key", "token", "messageReplyOption", "requestId"), 1
+    )
+    assert query["messageReplyOption"] == ["REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD"]
 
 
 # --- the message ----------------------------------------------------------------------------------
@@ -147,7 +168,7 @@ def test_one_thread_for_all_messages_of_an_order() -> None:
     assert "thread" not in body_of(thread_key="")
 
 
-@pytest.mark.parametrize("char", ["x", "я", "😀", '"'])
+@pytest.mark.parametrize("char", ["x", "я", "😀", '"', "\\"])
 def test_limits_hold_for_any_length(char: str) -> None:
     long = "a" + char * 30_000
     order = dict.fromkeys(("number", "state_label", "source", "eta_time", "reason"), long)
@@ -159,6 +180,14 @@ def test_limits_hold_for_any_length(char: str) -> None:
         w["buttonList"]["buttons"] for w in widgets(body) if "buttonList" in w
     ]  # the longer link is left out
     assert [button["text"] for button in buttons] == ["Open order"]
+
+
+def test_control_characters_are_left_out() -> None:
+    """Six bytes each in JSON: 5,000 of them would be over the limit."""
+    order = dict.fromkeys(("number", "reason"), "a\x01" * 5_000)
+    body = body_of(text="a\x00\x1bb\r\n" + "\x02" * 30_000 + "c", order=order)
+    assert body["text"] == "ab\nc"
+    assert "\x01" not in json.dumps(body, ensure_ascii=False)
 
 
 def widgets(body: Any) -> list[dict[str, Any]]:

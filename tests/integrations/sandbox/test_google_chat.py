@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from integrations.contracts import Channel, HttpRequest, HttpResponse, Message
+from integrations.errors import ConfigurationError
 from integrations.providers.google_chat import GoogleChat
 from tests.integrations.sandbox.calls import Client
 
@@ -72,6 +73,43 @@ def test_refuses_a_wrong_url(client: Client, url: str, status: int, word: str) -
     response = post(client, {"text": "x"}, url)
     assert (response.status, response.json_object()["error"]["status"]) == (status, word)
     assert client.messages() == []
+
+
+@pytest.mark.parametrize(
+    ("space", "status"),
+    [("DELETED", 404), ("REMOVED", 404), ("FORBIDDEN", 403), ("SWITCHEDOFF", 403),
+     ("STALETOKEN", 401)],
+)  # fmt: skip
+def test_a_space_something_happened_to(client: Client, space: str, status: int) -> None:
+    settings = {"webhook_url": SETTINGS["webhook_url"].replace("AAA", space)}
+    client.register("google_chat", settings)
+    provider = GoogleChat(settings, base_url=f"{client.url}/google_chat")
+    answer = client.send(provider.request(MESSAGE))
+    assert answer.status == status
+    with pytest.raises(ConfigurationError) as caught:
+        provider.outcome(MESSAGE, answer)
+    assert caught.value.endpoint_only
+    assert client.messages() == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["&unknown=1", "&requestId=1&requestId=2", "&messageReplyOption=NEVER", "&key=k-1"],
+)
+def test_refuses_a_query_google_does_not_know(client: Client, query: str) -> None:
+    response = post(client, {"text": "x"}, PATH + QUERY + query)
+    assert (response.status, response.json_object()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    assert client.messages() == []
+
+
+def test_all_messages_of_an_order_are_in_one_thread(client: Client) -> None:
+    provider = GoogleChat(SETTINGS, base_url=f"{client.url}/google_chat")
+    threads = []
+    for number, key in (("1", "order-1042"), ("2", "order-1042"), ("3", "order-1043")):
+        message = replace(MESSAGE, delivery_key=number, thread_key=key)
+        threads.append(client.send(provider.request(message)).json_object()["thread"]["name"])
+    assert threads[0] == threads[1] != threads[2]
+    assert len(client.messages()) == 3
 
 
 @pytest.mark.parametrize(
