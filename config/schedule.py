@@ -13,6 +13,8 @@ SCHEDULE: dict[str, tuple[str, int]] = {
     "poll sources": ("orders.poll_sources", 60),
     "watch feeds": ("orders.watch_feeds", 300),
     "drop parked updates": ("orders.drop_parked_updates", 3600),
+    "tell vendors' lists": ("notifications.tell_vendor_lists", 30),
+    "read vendors' lists": ("notifications.read_vendor_lists", 3600),
     "check quiet team chats": ("notifications.run_self_tests", 1200),
     "forget stored API answers": ("orders.forget_answers", 3600),
 }

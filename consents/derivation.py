@@ -109,6 +109,15 @@ def is_customer_act(fact: LedgerFact) -> bool:
     return fact.source == "checkout" and fact.has_notice
 
 
+def is_choice(fact: LedgerFact) -> bool:
+    """What a person decided about a channel or a purpose, and not about one order only."""
+    if fact.scope not in (*CHANNEL_WIDE, "category"):
+        return False
+    if fact.action in (A.WITHDRAWN, A.DENIED, A.SUPPRESSED):
+        return fact.reason in CUSTOMER_REASONS
+    return fact.action in (A.GRANTED, A.CONFIRMED, A.LIFTED) and is_customer_act(fact)
+
+
 def is_attested(fact: LedgerFact) -> bool:
     """A grant somebody can show: given at a checkout, or with its wording or proof."""
     return (

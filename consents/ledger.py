@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from consents import derivation, locks
 from consents.derivation import Derived, LedgerFact
 from consents.models import ConsentEvent, ConsentEvidence, ConsentState, Suppression
-from consents.signals import addresses_withdrawn
+from consents.signals import addresses_withdrawn, choices_recorded
 
 #: evidence is personal data: kept with its consent, at most this long
 EVIDENCE_KEPT = timedelta(days=5 * 365)
@@ -173,6 +173,8 @@ def append(
             known |= {event.idempotency_key: event for event in new}
             after = refresh(first.sender_group_id, first.address_hash, [*events, *new])
             _announce(new, after)
+            if choices := tuple(event for event in new if derivation.is_choice(fact_of(event))):
+                choices_recorded.send(sender=ConsentEvent, events=choices)
     return Appended(
         tuple(known[fitting_key(d.idempotency_key)] for d in wanted),
         new_keys,

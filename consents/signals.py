@@ -7,3 +7,9 @@ from django.dispatch import Signal
 #: (str), address_hash (str), generation (int), scope ("channel", "all", "category:<purpose>" or
 #: "order:<uuid>"), at (datetime). Receivers cancel what is queued for this address and scope.
 addresses_withdrawn = Signal()
+
+#: Sent inside the recording transaction, while the exclusive lock of the address is held, after
+#: the ledger rows and the derived rows are written. Arguments: events (tuple of ConsentEvent, the
+#: new rows of one address that bind every account of its channel: a stop, or what the customer
+#: granted by their own hand). Receivers tell the vendors that keep such lists.
+choices_recorded = Signal()

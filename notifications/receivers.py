@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from consents.signals import addresses_withdrawn
-from notifications import outbox, planning, steps
+from consents.models import ConsentEvent
+from consents.signals import addresses_withdrawn, choices_recorded
+from notifications import outbox, planning, steps, vendor_lists
 from orders import silence
 from orders.models import Order, OrderEvent, SourceAccount
 from orders.signals import feed_silent, guest_known, order_event_recorded
@@ -19,6 +20,7 @@ def connect() -> None:
     guest_known.connect(tell_newcomer, dispatch_uid="notifications.tell_newcomer")
     feed_silent.connect(alarm_feed_silent, dispatch_uid="notifications.alarm_feed_silent")
     addresses_withdrawn.connect(cancel_withdrawn, dispatch_uid="notifications.cancel_withdrawn")
+    choices_recorded.connect(tell_vendor_lists, dispatch_uid="notifications.tell_vendor_lists")
 
 
 def plan_notifications(sender: object, *, event: OrderEvent, order: Order, **_: object) -> None:
@@ -73,3 +75,8 @@ def cancel_withdrawn(
         scope=scope,
         at=at,
     )
+
+
+def tell_vendor_lists(sender: object, *, events: tuple[ConsentEvent, ...], **_: object) -> None:
+    """A person chose: note whom to tell, inside the recording transaction."""
+    vendor_lists.note_choices(events)

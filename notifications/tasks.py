@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from celery import shared_task
 
 from notifications import dispatch as dispatching
-from notifications import self_test
+from notifications import self_test, vendor_lists, vendor_stops
 from notifications import sweep as sweeping
 
 
@@ -27,3 +27,15 @@ def run_self_tests(**_: object) -> int:
 def sweep(**_: object) -> dict[str, int]:
     """One round of the safety net."""
     return sweeping.sweep(datetime.now(UTC))
+
+
+@shared_task(name="notifications.tell_vendor_lists", queue="default", acks_late=True)
+def tell_vendor_lists(**_: object) -> int:
+    """Tell vendors that keep lists what people chose."""
+    return vendor_lists.push_choices(datetime.now(UTC))
+
+
+@shared_task(name="notifications.read_vendor_lists", queue="default", acks_late=True)
+def read_vendor_lists(**_: object) -> dict[str, int]:
+    """Read the lists of vendors that were not read for a day."""
+    return vendor_stops.read_due_lists(datetime.now(UTC))

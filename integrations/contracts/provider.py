@@ -124,8 +124,9 @@ class Provider:
     def choice_requests(self, choice: Choice) -> list[HttpRequest]:
         """What tells the vendor's own list about a person's choice; [] = it keeps none. Pure.
 
-        The answers are judged by ``raise_for_status``. Nothing here may grant what the person
-        did not grant, nor lift what they stopped elsewhere.
+        The answers are judged by ``raise_for_status``; a 404 to a DELETE means that it is gone.
+        Nothing here may grant what the person did not grant, nor lift what they stopped
+        elsewhere: a choice that takes a stop back comes only to an account we told of that stop.
         """
         return []
 
@@ -137,8 +138,8 @@ class Provider:
         """The request for one page of whom the vendor stopped since then; None = no such list."""
         return None
 
-    def stop_list(self, response: HttpResponse) -> StopList:
-        """Read a page; raises the errors of errors.py. Pure."""
+    def stop_list(self, response: HttpResponse, page: str = "") -> StopList:
+        """Read ``page``, the answer to its request; raises the errors of errors.py. Pure."""
         self.raise_for_status(response)
         return StopList()
 

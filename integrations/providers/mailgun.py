@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
@@ -18,6 +19,7 @@ from integrations.contracts import (
     Accepted,
     Capabilities,
     Channel,
+    Choice,
     HttpRequest,
     HttpResponse,
     InboundCall,
@@ -26,6 +28,8 @@ from integrations.contracts import (
     Receipt,
     Reply,
     Setting,
+    StopList,
+    basic_auth,
 )
 from integrations.errors import (
     ConfigurationError,
@@ -34,6 +38,7 @@ from integrations.errors import (
     RateLimited,
     RecipientUnreachable,
 )
+from integrations.providers import mailgun_lists as lists
 from integrations.providers.mailgun_events import read_receipts, read_replies
 
 _REGIONS: Mapping[str, str] = {
@@ -87,6 +92,21 @@ class Mailgun(Provider):
             secret=True,
             required=False,
             help="without it receipts and answers are refused",
+        ),
+        Setting(
+            "previous_signing_key",
+            label="Previous signing key",
+            secret=True,
+            required=False,
+            help="while rotating: believed too, until you remove it",
+        ),
+        Setting(
+            "lists_key",
+            label="API key for events and lists",
+            secret=True,
+            required=False,
+            help="an account key; with it Mailgun's suppression lists are told and read",
+            example="key-fedcba9876543210",
         ),
         Setting("region", label="Region", required=False, default="us", choices=("us", "eu")),
     )
@@ -155,10 +175,6 @@ class Mailgun(Provider):
             raise RecipientUnreachable(self.key, response)
         if status == 400 and _NOT_ALLOWED.search(said):
             raise ConfigurationError(self.key, "this domain is not allowed to send")
-        if status == 402:
-            raise ConfigurationError(self.key, "the vendor answered HTTP 402")
-        if status == 429:
-            raise RateLimited(self.key, response, retry_after_s=_wait_s(response))
         self.raise_for_status(response)
         raise MessageRejected(self.key, response)
 
@@ -179,7 +195,8 @@ class Mailgun(Provider):
         query = urlencode({"recipient": message.to, "limit": "25"})
         domain = quote(self.account["domain"], safe="")
         return HttpRequest.get(
-            f"{self.base_url}/v3/{domain}/events?{query}", auth=("api", self.account["api_key"])
+            f"{self.base_url}/v3/{domain}/events?{query}",
+            auth=("api", self.account.get("lists_key") or self.account["api_key"]),
         )
 
     def looked_up(self, message: Message, response: HttpResponse) -> Accepted | None:
@@ -200,11 +217,50 @@ class Mailgun(Provider):
 
     def receipts(self, call: InboundCall) -> list[Receipt]:
         """One event of a domain webhook (JSON)."""
-        return read_receipts(call, self.account.get("signing_key", ""))
+        return read_receipts(call, self._signing_keys())
 
     def replies(self, call: InboundCall) -> list[Reply]:
         """One mail forwarded by a route (form, parsed or raw MIME); no automatic answers."""
-        return read_replies(call, self.account.get("signing_key", ""))
+        return read_replies(call, self._signing_keys())
+
+    def choice_requests(self, choice: Choice) -> list[HttpRequest]:
+        """Everything stopped, or that taken back; a sending key alone may not say so."""
+        if not self.account.get("lists_key"):
+            return []
+        told = lists.told(choice, self.account["domain"])
+        return [self._call(method, path, body) for method, path, body in told]
+
+    def stop_list_request(self, since: datetime, page: str = "") -> HttpRequest | None:
+        """One list of the domain after the other, each whole: Mailgun sorts by address."""
+        if not self.account.get("lists_key"):
+            return None
+        return self._call("GET", lists.page_path(page, self.account["domain"]))
+
+    def stop_list(self, response: HttpResponse, page: str = "") -> StopList:
+        """A page of one of them."""
+        self.raise_for_status(response)
+        return lists.read_page(response, page)
+
+    def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:
+        """Mailgun names the moment a limit ends; 402 is a matter of its bill."""
+        if response.status == 402:
+            raise ConfigurationError(self.key, "the vendor answered HTTP 402")
+        if response.status == 429:
+            raise RateLimited(self.key, response, retry_after_s=_wait_s(response))
+        super().raise_for_status(response, vendor_code=vendor_code)
+
+    def _call(self, method: str, path: str, body: Any = None) -> HttpRequest:
+        login = basic_auth("api", self.account["lists_key"])
+        headers = {"Accept": "application/json", "Authorization": login}
+        url = f"{self.base_url}{path}"
+        if body is None:
+            return HttpRequest(method, url, headers)
+        headers["Content-Type"] = "application/json"
+        return HttpRequest.post(url, json_body=body, headers=headers)
+
+    def _signing_keys(self) -> list[str]:
+        names = ("signing_key", "previous_signing_key")
+        return [key for name in names if (key := self.account.get(name, ""))]
 
 
 def _subject(message: Message) -> str:

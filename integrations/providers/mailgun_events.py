@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
@@ -60,9 +60,9 @@ _UNREADABLE = (KeyError, IndexError, ValueError, TypeError, AttributeError, Over
 _AUTOMATIC = frozenset({"bulk", "list", "junk", "auto_reply"})
 
 
-def read_receipts(call: InboundCall, signing_key: str) -> list[Receipt]:
+def read_receipts(call: InboundCall, signing_keys: Sequence[str]) -> list[Receipt]:
     """The receipt in a verified event; [] for temporary failures, machine opens and mail."""
-    fields = _verify(call, signing_key)
+    fields = _verify(call, signing_keys)
     event = fields.get("event-data")
     if not isinstance(event, dict):
         return []
@@ -87,14 +87,14 @@ def read_receipts(call: InboundCall, signing_key: str) -> list[Receipt]:
     ]
 
 
-def read_replies(call: InboundCall, signing_key: str) -> list[Reply]:
+def read_replies(call: InboundCall, signing_keys: Sequence[str]) -> list[Reply]:
     """The person's words in a verified forwarded mail; raises PayloadMalformed."""
     if _is_json(call):
-        _verify(call, signing_key)
+        _verify(call, signing_keys)
         return []
     request = _django_request(call)
-    fields = _verify(call, signing_key, request)
-    view = MailgunInboundWebhookView(webhook_signing_key=signing_key, webhook_secret=[])
+    fields = _verify(call, signing_keys, request)
+    view = MailgunInboundWebhookView(webhook_signing_key=signing_keys[0], webhook_secret=[])
     try:
         mail = view.parse_events(request)[0]
     except (AnymailError, AnymailConfigurationError, *_UNREADABLE) as error:
@@ -118,10 +118,10 @@ def read_replies(call: InboundCall, signing_key: str) -> list[Reply]:
 
 
 def _verify(
-    call: InboundCall, signing_key: str, request: WSGIRequest | None = None
+    call: InboundCall, signing_keys: Sequence[str], request: WSGIRequest | None = None
 ) -> Mapping[str, Any]:
     """The fields of a call Mailgun signed lately. Raises SignatureInvalid."""
-    if not signing_key:
+    if not signing_keys:
         raise SignatureInvalid("no webhook signing key is configured")
     request = request or _django_request(call)
     fields, signed = _fields(call, request)
@@ -130,13 +130,19 @@ def _verify(
     )
     if not all(part and part.isascii() for part in (timestamp, token, signature)):
         raise SignatureInvalid("timestamp, token or signature is missing")
-    view = MailgunTrackingWebhookView(webhook_signing_key=signing_key, webhook_secret=[])
+    if not any(_signs(request, key) for key in signing_keys):
+        raise SignatureInvalid(f"signature ({len(signature)} characters) does not match")
+    _check_age(timestamp, call.received_at)
+    return fields
+
+
+def _signs(request: WSGIRequest, key: str) -> bool:
+    view = MailgunTrackingWebhookView(webhook_signing_key=key, webhook_secret=[])
     try:
         view.run_validators(request)
     except AnymailError:
-        raise SignatureInvalid(f"signature ({len(signature)} characters) does not match") from None
-    _check_age(timestamp, call.received_at)
-    return fields
+        return False
+    return True
 
 
 def _fields(call: InboundCall, request: WSGIRequest) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -84,6 +84,13 @@ class Plivo(Provider):
             help="for a subaccount whose webhooks the main account signs",
         ),
         Setting(
+            "previous_auth_token",
+            label="Previous auth token",
+            secret=True,
+            required=False,
+            help="while rotating: webhooks signed with it are believed too, until you remove it",
+        ),
+        Setting(
             "sender",
             label="Sender",
             required=False,
@@ -221,7 +228,8 @@ class Plivo(Provider):
         return Reply200(body=b"<Response/>", content_type="application/xml; charset=utf-8")
 
     def _verified(self, call: InboundCall) -> Verified:
-        return verified(call, (self.account["auth_token"], self.account.get("main_auth_token", "")))
+        names = ("auth_token", "main_auth_token", "previous_auth_token")
+        return verified(call, [self.account.get(name, "") for name in names])
 
 
 def _plus(number: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from email.utils import parseaddr, parsedate_to_datetime
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from integrations.contracts import (
     Accepted,
     Capabilities,
     Channel,
+    Choice,
     HttpRequest,
     HttpResponse,
     InboundCall,
@@ -22,6 +24,7 @@ from integrations.contracts import (
     Receipt,
     Reply,
     Setting,
+    StopList,
 )
 from integrations.errors import (
     ConfigurationError,
@@ -31,6 +34,7 @@ from integrations.errors import (
     RecipientUnreachable,
 )
 from integrations.payloads import objects
+from integrations.providers import sendgrid_lists as lists
 from integrations.providers.sendgrid_events import read_receipts
 from integrations.providers.sendgrid_mail import read_replies
 
@@ -92,7 +96,28 @@ class SendGrid(Provider):
             required=False,
             help="of the parse security policy; without it answers are refused",
         ),
+        Setting(
+            "previous_event_public_key",
+            label="Previous event webhook key",
+            secret=True,
+            required=False,
+            help="while rotating: believed too, until you remove it",
+        ),
+        Setting(
+            "previous_parse_public_key",
+            label="Previous Inbound Parse key",
+            secret=True,
+            required=False,
+        ),
         Setting("unsubscribe_group", label="Unsubscribe group ID", required=False, help="a number"),
+        Setting(
+            "shares_lists",
+            label="Tell and read SendGrid's suppression lists",
+            required=False,
+            default="no",
+            choices=("no", "yes"),
+            help="'yes' needs an API key that may read and write suppressions",
+        ),
         Setting("region", label="Region", required=False, default="us", choices=("us", "eu")),
     )
     capabilities = Capabilities(receipts=True, replies=True)
@@ -137,14 +162,7 @@ class SendGrid(Provider):
         else:
             body["subject"] = _subject(message)
             body["content"] = _content(message)
-        return HttpRequest.post(
-            f"{self.base_url}/v3/mail/send",
-            json_body=body,
-            headers={
-                "Authorization": f"Bearer {self.account['api_key']}",
-                "Accept": "application/json",
-            },
-        )
+        return self._call("POST", "/v3/mail/send", body)
 
     def outcome(self, message: Message, response: HttpResponse) -> Accepted:
         """Read the answer: 202 with an id in a header, else errors that name a field."""
@@ -161,8 +179,6 @@ class SendGrid(Provider):
             raise ConfigurationError(self.key, f"the vendor answered HTTP {status}")
         if status == 401 and "credits" in response.text().lower():
             raise ConfigurationError(self.key, "the plan's quota is used up")
-        if status == 429:
-            raise RateLimited(self.key, response, retry_after_s=_wait_s(response))
         self.raise_for_status(response)
         raise MessageRejected(self.key, response)
 
@@ -174,11 +190,48 @@ class SendGrid(Provider):
         """One mail of Inbound Parse, raw or parsed; no automatic answers."""
         return read_replies(call, self._keys())
 
-    def _keys(self) -> tuple[str, str]:
-        return (
-            self.account.get("event_public_key", ""),
-            self.account.get("parse_public_key", ""),
-        )
+    def choice_requests(self, choice: Choice) -> list[HttpRequest]:
+        """Order news: the account's group; everything: the global list. Both can be taken back."""
+        if not self._shares_lists:
+            return []
+        told = lists.told(choice, self.account.get("unsubscribe_group", ""))
+        return [self._call(method, path, body) for method, path, body in told]
+
+    def stop_list_request(self, since: datetime, page: str = "") -> HttpRequest | None:
+        """One list after the other: unsubscribes, spam, bounces, invalid addresses, the group."""
+        if not self._shares_lists:
+            return None
+        group = self.account.get("unsubscribe_group", "")
+        return self._call("GET", lists.page_path(since, page, group))
+
+    def stop_list(self, response: HttpResponse, page: str = "") -> StopList:
+        """A page of one of them."""
+        self.raise_for_status(response)
+        return lists.read_page(response, page, self.account.get("unsubscribe_group", ""))
+
+    def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:
+        """SendGrid names the moment a limit ends instead of the seconds to it."""
+        if response.status == 429:
+            raise RateLimited(self.key, response, retry_after_s=_wait_s(response))
+        super().raise_for_status(response, vendor_code=vendor_code)
+
+    @property
+    def _shares_lists(self) -> bool:
+        return self.account.get("shares_lists") == "yes"
+
+    def _call(self, method: str, path: str, body: Any = None) -> HttpRequest:
+        headers = {
+            "Authorization": f"Bearer {self.account['api_key']}",
+            "Accept": "application/json",
+        }
+        url = f"{self.base_url}{path}"
+        if body is None:
+            return HttpRequest(method, url, headers)
+        return HttpRequest.post(url, json_body=body, headers=headers)
+
+    def _keys(self) -> list[str]:
+        names = ("event_public_key", "parse_public_key")
+        return [self.account.get(age + name, "") for age in ("", "previous_") for name in names]
 
 
 def _is_address(text: str) -> bool:

@@ -73,6 +73,13 @@ class SignalWire(Provider):
             required=False,
             help="without it receipts and answers are refused",
         ),
+        Setting(
+            "previous_signing_key",
+            label="Previous signing key",
+            secret=True,
+            required=False,
+            help="while rotating: believed too, until you remove it",
+        ),
     )
     capabilities = Capabilities(
         receipts=True, replies=True, look_up=True, max_chars=_LONGEST_TEXT, rate_per_s=4.0
@@ -151,7 +158,7 @@ class SignalWire(Provider):
 
     def receipts(self, call: InboundCall) -> list[Receipt]:
         """One status callback; statuses before ``sent`` say nothing new and are skipped."""
-        form, _ = verified(call, self.account.get("signing_key", ""))
+        form, _ = verified(call, self._signing_keys())
         kind = _KINDS.get(form.first("MessageStatus"))
         if kind is None:
             return []
@@ -174,7 +181,7 @@ class SignalWire(Provider):
 
         SignalWire acts on no word by itself, so none is ever ``vendor_handled``.
         """
-        form, body = verified(call, self.account.get("signing_key", ""))
+        form, body = verified(call, self._signing_keys())
         found = inner(body, "message")
         if found:
             sender, recipient = text(found.get("from")), text(found.get("to"))
@@ -193,6 +200,10 @@ class SignalWire(Provider):
         return Reply200(
             body=b"<Response></Response>", content_type="application/xml; charset=utf-8"
         )
+
+    def _signing_keys(self) -> list[str]:
+        names = ("signing_key", "previous_signing_key")
+        return [key for name in names if (key := self.account.get(name, ""))]
 
     def _raise_for_code(self, code: str, response: HttpResponse) -> None:
         if code in CONFIGURATION:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -26,19 +26,21 @@ _HEADERS = ("x-signalwire-signature", "x-twilio-signature")
 _MOST_FIELDS = 200
 
 
-def verified(call: InboundCall, key: str) -> tuple[Form, Mapping[str, Any]]:
+def verified(call: InboundCall, keys: Sequence[str]) -> tuple[Form, Mapping[str, Any]]:
     """(form, JSON object) of a call SignalWire signed; the one it is not is empty.
 
     Raises SignatureInvalid.
     """
-    if not key:
+    if not keys:
         raise SignatureInvalid("no signing key is set on the account")
     given = next((call.headers[name] for name in _HEADERS if call.headers.get(name)), "")
     if not given:
         raise SignatureInvalid("header X-SignalWire-Signature is missing")
     is_json = "json" in call.headers.get("content-type", "")
     form = Form() if is_json else _form(call)
-    if not (_signs_raw(call, key, given) or _signs_form(call, key, given, form, is_json)):
+    if not any(
+        _signs_raw(call, key, given) or _signs_form(call, key, given, form, is_json) for key in keys
+    ):
         raise SignatureInvalid(
             f"X-SignalWire-Signature ({len(given)} characters) does not match; "
             "is the public URL the one SignalWire calls, and the key the signing key?"

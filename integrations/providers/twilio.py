@@ -12,6 +12,7 @@ from integrations.contracts import (
     Accepted,
     Capabilities,
     Channel,
+    Choice,
     HttpRequest,
     HttpResponse,
     InboundCall,
@@ -29,6 +30,7 @@ from integrations.errors import (
     RateLimited,
     TransientError,
 )
+from integrations.providers import twilio_consents as consents
 from integrations.providers.twilio_codes import CONFIGURATION, FAULTS, VALIDITY_EXPIRED
 from integrations.providers.twilio_signature import Form, verified_form
 from integrations.sms_text import normalize
@@ -125,6 +127,21 @@ class Twilio(Provider):
             secret=True,
             required=False,
             help="only if Twilio signs webhooks with a shared key",
+        ),
+        Setting(
+            "previous_auth_token",
+            label="Previous auth token or shared key",
+            secret=True,
+            required=False,
+            help="while rotating: webhooks signed with it are believed too, until you remove it",
+        ),
+        Setting(
+            "tells_consents",
+            label="Tell Twilio's Consents API of stops",
+            required=False,
+            default="no",
+            choices=("no", "yes"),
+            help="'yes' only where Twilio has let the account into the pilot",
         ),
         Setting(
             "vendor_answers_stop",
@@ -274,6 +291,22 @@ class Twilio(Provider):
             )
         ]
 
+    def choice_requests(self, choice: Choice) -> list[HttpRequest]:
+        """Stops of everything only: who is blocked at Twilio lifts that by texting START."""
+        form = consents.form(choice, self.account)
+        if not form or self.account.get("tells_consents") != "yes":
+            return []
+        host = consents.LIVE_BASE_URL if self.base_url == self.live_base_url else self.base_url
+        headers = {"Accept": "application/json"}
+        url = f"{host}{consents.PATH}"
+        return [HttpRequest.post(url, form=form, auth=self._auth, headers=headers)]
+
+    def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:
+        """The Consents API refuses single items in an answer that says "created"."""
+        super().raise_for_status(response, vendor_code=vendor_code)
+        if refused := consents.refused_code(response):
+            raise MessageRejected(self.key, response, vendor_code=refused)
+
     def _raise_for_code(self, code: str, response: HttpResponse) -> None:
         if code in CONFIGURATION:
             raise ConfigurationError(self.key, f"Twilio refused: code {code}", vendor_code=code)
@@ -293,9 +326,14 @@ class Twilio(Provider):
     def _verified(self, call: InboundCall) -> Form:
         return verified_form(
             call,
-            auth_token=self.account["auth_token"],
-            shared_key=self.account.get("webhook_shared_key", ""),
+            auth_tokens=self._secrets("auth_token"),
+            shared_keys=self._secrets("webhook_shared_key"),
         )
+
+    def _secrets(self, name: str) -> list[str]:
+        """The secret of this name and the one before it, as far as they are set."""
+        given = (self.account.get(one, "") for one in (name, "previous_auth_token"))
+        return [secret for secret in given if secret]
 
 
 def _code(value: object) -> str:

@@ -6,6 +6,7 @@ is harmless because receipts and replies are stored once per message id.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
 from twilio.request_validator import RequestValidator, get_signature_algorithm
@@ -28,12 +29,14 @@ class Form(dict[str, list[str]]):
         return self.get(name, [""])[0]
 
 
-def verified_form(call: InboundCall, *, auth_token: str, shared_key: str) -> Form:
+def verified_form(
+    call: InboundCall, *, auth_tokens: Sequence[str], shared_keys: Sequence[str]
+) -> Form:
     """The form of a call Twilio signed (empty for a JSON body). Raises SignatureInvalid."""
     signature = call.headers.get("x-twilio-signature", "")
     if not signature:
         raise SignatureInvalid("header X-Twilio-Signature is missing")
-    key, algorithm = _signing_key(call, auth_token, shared_key)
+    keys, algorithm = _signing_keys(call, auth_tokens, shared_keys)
     text = call.body.decode("utf-8", "replace")
     form = Form()
     signed: Form | str = form
@@ -49,7 +52,9 @@ def verified_form(call: InboundCall, *, auth_token: str, shared_key: str) -> For
             raise SignatureInvalid("the form has too many fields") from None
         for name, value in fields:
             form.setdefault(name, []).append(value)
-    if not RequestValidator(key).validate(call.url, signed, signature, algorithm):
+    if not any(
+        RequestValidator(key).validate(call.url, signed, signature, algorithm) for key in keys
+    ):
         raise SignatureInvalid(
             f"X-Twilio-Signature ({len(signature)} characters) does not match; "
             "is the public URL the one Twilio calls?"
@@ -57,14 +62,16 @@ def verified_form(call: InboundCall, *, auth_token: str, shared_key: str) -> For
     return form
 
 
-def _signing_key(call: InboundCall, auth_token: str, shared_key: str) -> tuple[str, str]:
-    """Secret and algorithm: auth token and SHA-1 unless the call says it used a shared key."""
+def _signing_keys(
+    call: InboundCall, auth_tokens: Sequence[str], shared_keys: Sequence[str]
+) -> tuple[Sequence[str], str]:
+    """Secrets and algorithm: auth token and SHA-1 unless the call says it used a shared key."""
     named = call.headers.get("x-twilio-webhooks-signature-settings", "")
     if not named:
-        return auth_token, "HMAC_SHA1"
-    if not shared_key:
+        return auth_tokens, "HMAC_SHA1"
+    if not shared_keys:
         raise SignatureInvalid("signed with a shared key, and none is configured")
     algorithm = str(get_signature_algorithm(named)).upper()
     if algorithm not in ("HMAC_SHA1", "HMAC_SHA256"):
         raise SignatureInvalid("the signature algorithm is not supported")
-    return shared_key, algorithm
+    return shared_keys, algorithm

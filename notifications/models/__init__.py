@@ -11,6 +11,7 @@ from notifications.models.delivery import (
     Receipt,
 )
 from notifications.models.route import MessageTemplate, MessageTemplateVersion, Route
+from notifications.models.vendor_list import PushState, VendorListPosition, VendorListPush
 
 __all__ = [
     "Attempt",
@@ -22,7 +23,10 @@ __all__ = [
     "MessageTemplateVersion",
     "Notification",
     "ProviderAccount",
+    "PushState",
     "Receipt",
     "Route",
     "StreamPosition",
+    "VendorListPosition",
+    "VendorListPush",
 ]

@@ -22,7 +22,6 @@ from integrations.sandbox.vendors.base import (
     Magic,
     ReceiptPlan,
     Route,
-    SandboxVendor,
     basic,
     json_reply,
     needed,
@@ -42,6 +41,7 @@ from integrations.sandbox.vendors.mailgun_events import (
     user_variables,
     webhook,
 )
+from integrations.sandbox.vendors.mailgun_lists import MailgunLists
 
 #: local part at example.com -> (HTTP status, message)
 _MAGIC_ERRORS: Mapping[str, tuple[int, str]] = {
@@ -50,7 +50,7 @@ _MAGIC_ERRORS: Mapping[str, tuple[int, str]] = {
 }
 
 
-class Mailgun(SandboxVendor):
+class Mailgun(MailgunLists):
     """E-mail. The message wall shows it as a mailbox."""
 
     key = "mailgun"
@@ -72,15 +72,22 @@ class Mailgun(SandboxVendor):
         return (
             Route("POST", "/v3/{domain}/messages", self.create),
             Route("GET", "/v3/{domain}/events", self.events),
+            *self.list_routes(),
         )
 
     def account_name(self, settings: Mapping[str, str]) -> str:
         return needed(settings, "domain")
 
     def credentials(self, settings: Mapping[str, str]) -> list[str]:
-        login = basic("api", needed(settings, "api_key"))
+        domain, login = needed(settings, "domain"), basic("api", needed(settings, "api_key"))
+        keys = [key for key in (settings.get("lists_key"),) if key]
         # the key alone tells a wrong domain (404) from a wrong key (401)
-        return [f"{needed(settings, 'domain')} {login}", login]
+        return [
+            f"{domain} {login}",
+            login,
+            *(f"{domain} {basic('api', key)}" for key in keys),
+            *(f"lists {domain} {basic('api', key)}" for key in keys),
+        ]
 
     def refusal(self, status: int, retry_after_s: float) -> web.Response:
         if status == 429:
@@ -113,7 +120,8 @@ class Mailgun(SandboxVendor):
         stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime())
         message_id = f"{stamp}.1.{random_hex(8).upper()}@{request.match_info['domain']}"
         self.accept(lambda: self._message(account, message_id, fields, request))
-        self._post_events(account, message_id, to, fields, MAGIC_EVENTS.get(local, (DELIVERED,)))
+        fate = self.stopped_by(account, to) or MAGIC_EVENTS.get(local, (DELIVERED,))
+        self._post_events(account, message_id, to, fields, fate)
         return json_reply({"id": f"<{message_id}>", "message": "Queued. Thank you."})
 
     async def events(self, request: web.Request) -> web.StreamResponse:

@@ -24,12 +24,12 @@ from integrations.sandbox.vendors.base import (
     Magic,
     ReceiptPlan,
     Route,
-    SandboxVendor,
     json_reply,
     needed,
     random_hex,
     raw_of,
 )
+from integrations.sandbox.vendors.sendgrid_lists import SendGridLists, errors
 
 _KEY_PAIR = ec.derive_private_key(0x0DE2_0DE2, ec.SECP256R1())
 #: base64 DER, as SendGrid shows it
@@ -61,7 +61,7 @@ _MAGIC_ERRORS: Mapping[str, tuple[int, str, str | None]] = {
 }
 
 
-class SendGrid(SandboxVendor):
+class SendGrid(SendGridLists):
     """E-mail. The message wall shows it as a mailbox."""
 
     key = "sendgrid"
@@ -86,6 +86,7 @@ class SendGrid(SandboxVendor):
         return (
             Route("POST", "/v3/mail/send", self.create),
             Route("GET", "/v3/user/webhooks/event/settings/signed", self.public_key),
+            *self.list_routes(),
         )
 
     def account_name(self, settings: Mapping[str, str]) -> str:
@@ -101,8 +102,8 @@ class SendGrid(SandboxVendor):
                 "X-RateLimit-Remaining": "0",
                 "X-RateLimit-Reset": f"{time.time() + retry_after_s:.0f}",
             }
-            return _errors(429, "too many requests", headers=headers)
-        return _errors(status, "internal error")
+            return errors(429, "too many requests", headers=headers)
+        return errors(status, "internal error")
 
     # --- the API --------------------------------------------------------------------------------
 
@@ -110,11 +111,11 @@ class SendGrid(SandboxVendor):
         """POST mail/send."""
         account = self._account(request)
         if account is None:
-            return _errors(401, "The provided authorization grant is invalid, expired, or revoked")
+            return errors(401, "The provided authorization grant is invalid, expired, or revoked")
         if not {"application/json", "*/*"} & set(request.headers.get("Accept", "").split(", ")):
-            return _errors(406, "Accept must allow application/json")
+            return errors(406, "Accept must allow application/json")
         if request.content_type != "application/json":
-            return _errors(415, "Content-Type should be application/json.")
+            return errors(415, "Content-Type should be application/json.")
         mail = _object(await request.read())
         problem = _problem(account, mail)
         if problem is not None:
@@ -125,16 +126,25 @@ class SendGrid(SandboxVendor):
             return self.refusal(429, 1.0)
         if local in _MAGIC_ERRORS:
             status, text, field = _MAGIC_ERRORS[local]
-            return _errors(status, text, field)
+            return errors(status, text, field)
         message_id = base64.urlsafe_b64encode(bytes.fromhex(random_hex())).decode().rstrip("=")
         self.accept(lambda: self._message(account, message_id, mail, request))
-        self._post_events(account, message_id, mail, _MAGIC_EVENTS.get(local, (_DELIVERED,)))
+        self._post_events(account, message_id, mail, self._fate(account, local, mail))
         return web.Response(status=202, headers={"X-Message-Id": message_id})
+
+    def _fate(
+        self, account: SandboxAccount, local: str, mail: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], ...]:
+        """The events of an accepted mail; who is on a list gets none of it."""
+        to = mail["personalizations"][0]["to"][0]["email"]
+        if reason := self.stopped_by(account, to, mail.get("asm", {}).get("group_id")):
+            return ({"event": "dropped", "reason": reason},)
+        return _MAGIC_EVENTS.get(local, (_DELIVERED,))
 
     async def public_key(self, request: web.Request) -> web.StreamResponse:
         """GET the verification key of the event webhook."""
         if self._account(request) is None:
-            return _errors(401, "authorization required")
+            return errors(401, "authorization required")
         return json_reply({"public_key": PUBLIC_KEY})
 
     def _account(self, request: web.Request) -> SandboxAccount | None:
@@ -286,35 +296,30 @@ def _problem(account: SandboxAccount, mail: Mapping[str, Any]) -> web.Response |
     """What SendGrid answers to a mail it will not take."""
     people = mail.get("personalizations")
     if not isinstance(people, list) or not 1 <= len(people) <= 1000:
-        return _errors(400, "The personalizations field is required.", "personalizations")
+        return errors(400, "The personalizations field is required.", "personalizations")
     to = people[0].get("to") if isinstance(people[0], dict) else None
     if not isinstance(to, list) or not to or "@" not in str(to[0].get("email", "")):
-        return _errors(400, "Does not contain a valid address.", "personalizations.0.to.0.email")
+        return errors(400, "Does not contain a valid address.", "personalizations.0.to.0.email")
     if not all(isinstance(value, str) for value in people[0].get("custom_args", {}).values()):
-        return _errors(400, "custom_args values are strings", "personalizations.0.custom_args")
+        return errors(400, "custom_args values are strings", "personalizations.0.custom_args")
     sender = mail.get("from")
     if not isinstance(sender, dict) or "@" not in str(sender.get("email", "")):
-        return _errors(400, "The from object must be provided for every email.", "from.email")
+        return errors(400, "The from object must be provided for every email.", "from.email")
     if sender["email"].lower() not in account.settings["from_address"].lower():
         words = "The from address does not match a verified Sender Identity."
-        return _errors(403, words, "from")
+        return errors(403, words, "from")
     if str(mail.get("template_id", "")).startswith("d-"):
         return None
     if not mail.get("subject"):
-        return _errors(400, "The subject is required.", "subject")
+        return errors(400, "The subject is required.", "subject")
     content = mail.get("content")
     if not isinstance(content, list) or not content:
-        return _errors(400, "The content field is required.", "content")
+        return errors(400, "The content field is required.", "content")
     if not all(part.get("type") and part.get("value") for part in content):
-        return _errors(400, "The content value must be a string at least one character", "content")
+        return errors(400, "The content value must be a string at least one character", "content")
     return None
 
 
 def _magic_local(address: str) -> str:
     local, _, domain = address.lower().rpartition("@")
     return local if domain == "example.com" else ""
-
-
-def _errors(status: int, text: str, field: str | None = None, headers: Any = None) -> web.Response:
-    error = {"message": text, "field": field, "help": None}
-    return json_reply({"errors": [error]}, status=status, headers=headers)

@@ -30,6 +30,8 @@ from integrations.sandbox.vendors.base import (
 from integrations.sandbox.vendors.twilio_forms import (
     API_VERSION,
     POOL_NUMBER,
+    consent_items,
+    consent_problems,
     resource,
     segments,
     signed_form,
@@ -93,6 +95,7 @@ class Twilio(SandboxVendor):
             Route("POST", f"{messages}.json", self.create),
             Route("GET", f"{messages}.json", self.list_messages),
             Route("GET", f"{messages}/{{message}}.json", self.fetch),
+            Route("POST", "/v1/Consents/Bulk", self.take_consents),
         )
 
     def account_name(self, settings: Mapping[str, str]) -> str:
@@ -104,7 +107,8 @@ class Twilio(SandboxVendor):
         logins = [(sid, token)]
         if settings.get("api_key_sid"):
             logins.append((settings["api_key_sid"], needed(settings, "api_key_secret")))
-        return [f"{sid} {basic(user, password)}" for user, password in logins]
+        known = [basic(user, password) for user, password in logins]
+        return [f"{sid} {login}" for login in known] + [f"consents {login}" for login in known]
 
     def refusal(self, status: int, retry_after_s: float) -> web.Response:
         code, text = {
@@ -238,6 +242,30 @@ class Twilio(SandboxVendor):
             answer["status"] = message.receipts[-1]["kind"]
             answer["date_sent"] = message.rfc2822
         return answer
+
+    async def take_consents(self, request: web.Request) -> web.StreamResponse:
+        """POST Consents/Bulk: who opts out is blocked as after a STOP."""
+        login = request.headers.get("Authorization", "")
+        account = self.state.find_account(self.key, f"consents {login}")
+        if account is None:
+            return _unauthorized()
+        answers = []
+        for item in consent_items(await request.read()):
+            words = consent_problems(account, item)
+            if not words:
+                pair = self._pair(account, item["contact_id"])
+                blocked = self.state.opted_out
+                (blocked.add if item["status"] == "opt-out" else blocked.discard)(pair)
+            answers.append(
+                {
+                    "correlation_id": item.get("correlation_id", ""),
+                    "error_code": 30646 if words else 0,
+                    "error_messages": words,
+                }
+            )
+        if not 1 <= len(answers) <= 25:
+            return _error(400, 20001, "Items must hold 1 to 25 consents")
+        return json_reply({"items": answers}, status=201)
 
     # --- what Twilio posts to us ----------------------------------------------------------------
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from integrations.sandbox.callbacks import VendorCall
 from integrations.sandbox.state import SandboxAccount
@@ -103,3 +105,30 @@ def signed_form(
             "X-Twilio-Signature": signature(account.settings["auth_token"], public_url, fields),
         },
     )
+
+
+def consent_items(body: bytes) -> list[dict[str, Any]]:
+    """The consents of a Consents/Bulk form: a field that comes once for each, as JSON."""
+    found = []
+    for name, value in parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True):
+        try:
+            item = json.loads(value) if name == "Items" else None
+        except ValueError:
+            item = {}
+        if isinstance(item, dict):
+            found.append(item)
+    return found
+
+
+def consent_problems(account: SandboxAccount, item: Mapping[str, Any]) -> list[str]:
+    """What Twilio finds wrong with one consent, in its words."""
+    senders = {account.settings.get(name) for name in ("messaging_service_sid", "sender")}
+    checks = {
+        "INVALID_CONTACT_ID": re.fullmatch(r"\+[1-9]\d{7,14}", str(item.get("contact_id"))),
+        "INVALID_CORRELATION_ID": re.fullmatch(r"[0-9a-f]{32}", str(item.get("correlation_id"))),
+        "INVALID_SENDER_ID": item.get("sender_id") and item["sender_id"] in senders,
+        "INVALID_STATUS": item.get("status") in ("opt-in", "opt-out"),
+        "INVALID_SOURCE": item.get("source")
+        in ("website", "offline", "opt-in-message", "opt-out-message", "others"),
+    }
+    return [word for word, is_good in checks.items() if not is_good]
