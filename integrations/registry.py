@@ -25,6 +25,7 @@ PROVIDERS: Mapping[str, str] = {
     "power_automate": "integrations.providers.power_automate.PowerAutomate",
     "pusher": "integrations.providers.pusher.Pusher",
     "sendgrid": "integrations.providers.sendgrid.SendGrid",
+    "shopify": "integrations.providers.shopify.Shopify",
     "signalwire": "integrations.providers.signalwire.SignalWire",
     "slack": "integrations.providers.slack.Slack",
     "teams": "integrations.providers.teams.Teams",

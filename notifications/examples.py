@@ -187,7 +187,7 @@ def row(
         is_urgent=kind != "order_edited",
         audience=audience,
         subject_id=None,
-        merged=[],
+        merged=[{"event": "", "sentence": "An account was stopped"}] if kind == "alarm" else [],
         event_data=dict(facts.event_data),
         part_ref="",
         held="",

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from integrations import payloads
+from integrations import payloads, shopify_marks
 from integrations.contracts import Observation, OrderUpdate, State, ordering_key
-from integrations.errors import PayloadMalformed
+from integrations.errors import EventIgnored, PayloadMalformed
 
 STREAM = "fulfillment_event"
 READY = "ready_for_pickup"
@@ -40,7 +40,9 @@ StatusMap = Mapping[str, Mapping[str, str]]
 
 
 def read_event(event: Mapping[str, Any], status_map: StatusMap) -> OrderUpdate:
-    """The body of ``fulfillment_events/create``. Raises PayloadMalformed."""
+    """The body of ``fulfillment_events/create``. Raises PayloadMalformed or EventIgnored."""
+    if shopify_marks.is_own_event(event):
+        raise EventIgnored("we wrote this event ourselves")
     event_id = payloads.required_text(event.get("id"), "id")
     order_id = payloads.required_text(event.get("order_id"), "order_id")
     leg = payloads.required_text(event.get("fulfillment_id"), "fulfillment_id", 100)
@@ -79,7 +81,9 @@ def fulfillment_observation(
     is_cancelled = body.get("status") == CANCELLED
     courier = _courier(body)
     key = f"fulfillment:{ref}:{ordering_key(at)}:{CANCELLED if is_cancelled else native}"
-    if native == READY or not (shipped or (courier and native not in UNMADE)):
+    is_carried = bool(shipped or (courier and native not in UNMADE))
+    # what we wrote ourselves must not come back as a courier's word
+    if native == READY or not is_carried or shopify_marks.is_own_fulfillment(body):
         return _note(key, native, at), ()
     state, known = payloads.look_up(shipped, STATES, status_map.get(STREAM))
     if is_cancelled:

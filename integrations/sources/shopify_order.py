@@ -78,6 +78,8 @@ def read_order(
         order_id=order_id,
         observations=(*observations, *legs),
         display=payloads.text(order.get("name"), 40) or order_id[:40],
+        # a till that took the order over from the shop may name it by the shop's id
+        aliases=(("shopify", order_id),),
         customer=_customer(order),
         location_id=payloads.text(order.get("location_id")),
         unknown_states=tuple(dict.fromkeys([*unknown, *strange])),

@@ -1,5 +1,7 @@
 """A Shopify shop: its Admin API as far as orders go, and its webhooks.
 
+What is written into it (shopify_admin.py) is posted back to the order sources of the same shop.
+
 Planted with ``PUT /_sandbox/shopify/{kind}/{id}``: ``orders``, ``fulfillment_orders`` (each with
 its ``order_id``) and ``fulfillments`` (with ``order_id`` and ``fulfillment_order_ids``). Announced
 with ``POST /_sandbox/emit``.
@@ -17,8 +19,8 @@ from typing import Any
 
 from aiohttp import web
 
-from integrations.sandbox.callbacks import VendorCall
-from integrations.sandbox.state import SandboxAccount, iso
+from integrations.sandbox.callbacks import Callbacks, VendorCall
+from integrations.sandbox.state import SandboxAccount, SandboxState, iso
 from integrations.sandbox.vendors.base import (
     TRIAL_ITEMS,
     TRIAL_MAIL,
@@ -31,6 +33,7 @@ from integrations.sandbox.vendors.base import (
     needed,
 )
 from integrations.sandbox.vendors.planted import planting_routes
+from integrations.sandbox.vendors.shopify_api import MAGIC, AdminApi, app_key, parsed
 from integrations.signatures import hmac_base64
 
 API_VERSION = "2026-07"
@@ -41,10 +44,16 @@ API = "/admin/api/{version}"
 
 
 class Shopify(SandboxVendor):
-    """An order source: the restaurant's online shop."""
+    """The restaurant's online shop: an order source, and orders that are written to."""
 
     key = "shopify"
     title = "Shopify"
+    channel = "commerce"
+    magic = MAGIC
+
+    def __init__(self, state: SandboxState, callbacks: Callbacks) -> None:
+        super().__init__(state, callbacks)
+        self._admin_api = AdminApi(self)
 
     def routes(self) -> Iterable[Route]:
         return (
@@ -52,6 +61,7 @@ class Shopify(SandboxVendor):
             Route("GET", f"{API}/orders/{{id}}.json", self.read_order),
             Route("GET", f"{API}/orders/{{id}}/fulfillment_orders.json", self.list_parts),
             Route("POST", f"{API}/graphql.json", self.graphql),
+            Route("POST", "/admin/oauth/access_token", self._admin_api.token),
         )
 
     def control_routes(self) -> Iterable[Route]:
@@ -61,6 +71,8 @@ class Shopify(SandboxVendor):
         return needed(settings, "shop_domain")
 
     def credentials(self, settings: Mapping[str, str]) -> list[str]:
+        if key := app_key(settings):
+            return [key]
         return [needed(settings, "access_token")]
 
     def refusal(self, status: int, retry_after_s: float) -> web.Response:
@@ -123,12 +135,16 @@ class Shopify(SandboxVendor):
         """Answers one question: the node ``id`` with its order and that order's parts, or (asked
         with ``query``) the parts that changed since a time, with the ids of their orders.
 
-        Reads the variables, not the query. Errors come with HTTP 200, as GraphQL has them.
+        Reads the variables, and of the document its first field only. Errors come with HTTP 200, as
+        GraphQL has them.
         """
-        if not self._is_authorized(request):
+        account, body = self._admin_api.account_of(request), await request.read()
+        if account is None:
             return _unauthorized()
+        if self._admin_api.knows(document := parsed(body)):
+            return self._admin_api.answer(request, account, document)
         try:
-            asked = json.loads(await request.read())["variables"]
+            asked = json.loads(body)["variables"]
             if "query" in asked:
                 return json_reply({"data": {"fulfillmentOrders": self._changes(asked)}})
             gid = str(asked["id"])
@@ -184,8 +200,7 @@ class Shopify(SandboxVendor):
         ]
 
     def _is_authorized(self, request: web.Request) -> bool:
-        token = request.headers.get("X-Shopify-Access-Token", "")
-        return self.state.find_account(self.key, token) is not None
+        return self._admin_api.account_of(request) is not None
 
     # --- what Shopify posts to us -----------------------------------------------------------------
 
@@ -194,7 +209,7 @@ class Shopify(SandboxVendor):
 
         orders/*: the planted ``order_id`` (orders/edited: thin). fulfillment_orders/*: thin, about
         ``part_id``. fulfillments/*: the planted ``fulfillment_id``. fulfillment_events/create:
-        ``order_id``, ``fulfillment_id``, ``status``. ``event_id`` to repeat one.
+        ``order_id``, ``fulfillment_id``, ``status``, ``message``. ``event_id`` to repeat one.
         """
         topic = str(wanted.get("type", "orders/updated"))
         payload = wanted.get("payload")
@@ -310,10 +325,10 @@ def _courier_event(wanted: Mapping[str, Any]) -> dict[str, Any]:
     if missing := [name for name in names if not wanted.get(name)]:
         raise ValueError(f"'{missing[0]}' says what the event is about")
     return {
-        "id": time.time_ns(),
-        "happened_at": iso(time.time()),
+        "id": wanted.get("id") or time.time_ns(),
+        "happened_at": wanted.get("happened_at") or iso(time.time()),
         "estimated_delivery_at": wanted.get("estimated_delivery_at"),
-        "message": None,
+        "message": wanted.get("message"),
         **{name: wanted[name] for name in names},
     }
 

@@ -452,6 +452,23 @@ def test_an_order_repeats_the_news_of_its_couriers() -> None:
     assert direct in repeated.observations
 
 
+def test_what_we_wrote_ourselves_comes_back_as_no_news() -> None:
+    """Taken for a courier's word, it would keep the till from ever ending the order."""
+    event = body_of("shopify", EVENTS[1]) | {"message": f"Enjoy your meal (OU-{ORDER})"}
+    with pytest.raises(EventIgnored):
+        source().parse(about("fulfillment_events/create", event))
+    body = body_of("shopify", FULFILLMENTS[1])
+    mine = body | {"tracking_number": f"OU-{ORDER}", "tracking_numbers": [f"OU-{ORDER}"]}
+    (note,) = read(about("fulfillments/update", mine)).observations
+    assert (note.scope, note.kind, note.state) == ("order", "note", None)
+    other = mine | {"tracking_numbers": [f"OU-{ORDER}", "1Z0001"]}
+    assert read(about("fulfillments/update", other)).observations[0].scope == "leg"
+
+
+def test_a_till_may_name_an_order_by_the_shops_id() -> None:
+    assert read(sample("orders_create")).aliases == (("shopify", ORDER),)
+
+
 # --- authenticity ---------------------------------------------------------------
 
 
