@@ -39,7 +39,9 @@ _NOT_CONNECTED = re.compile(
     r"NameResolutionError|Failed to resolve|NewConnectionError|ConnectTimeout|Connection refused"
     r"|CERTIFICATE_VERIFY_FAILED|SSLCertVerificationError|getaddrinfo failed",
 )
-_BROKEN_OFF = re.compile(r"Read timed out|ReadTimeout|aborted|RemoteDisconnected|reset by peer")
+_BROKEN_OFF = re.compile(
+    r"Read timed out|ReadTimeout|aborted|RemoteDisconnected|reset by peer|Connection broken"
+)
 _NO_TOKEN = frozenset("".join(map(chr, range(32))) + "\x7f")
 _UNSENDABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 

@@ -44,15 +44,17 @@ class ServiceRefused(Exception):
 
 
 class _Listener(logging.Filter):
-    """Keeps what the library says while it sends, and lets nothing of it reach any log.
+    """Keeps what the library says went wrong, and lets nothing of it reach any log.
 
-    At debug level it writes down bodies and tokens.
+    At debug level it writes down bodies and tokens, and in a body may stand "error=401".
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         said = _words.get()
         if said is not None and len(said) < _MOST_WORDS:
-            said.append(record.getMessage()[:_LONGEST_WORDS])
+            words = record.getMessage()[:_LONGEST_WORDS]
+            if record.levelno >= logging.WARNING or words.startswith("Socket "):
+                said.append(words)
         return False
 
 

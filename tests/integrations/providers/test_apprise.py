@@ -208,6 +208,11 @@ def ended(status: int, words: str = "", state: str = "failed") -> Any:
         (0, "Socket Exception: Read timed out.", OutcomeUnknown),
         (0, "Socket Exception: RemoteDisconnected", OutcomeUnknown),
         (0, "Socket Exception: Connection aborted, Connection reset by peer", OutcomeUnknown),
+        (
+            0,
+            "Socket Exception: ('Connection broken: IncompleteRead(8 bytes read)')",
+            OutcomeUnknown,
+        ),
         (0, "No recipients were notified", TransientError),
         (0, "", TransientError),
     ],
@@ -304,11 +309,11 @@ def at_home(service: tuple[Service, str], monkeypatch: pytest.MonkeyPatch) -> st
     return f"json://chat.example.com:{port}/hook?+X-Token=s3cret-value"
 
 
-def send(made: Apprise, origin: str = "") -> Accepted:
+def send(made: Apprise, origin: str = "", **changes: Any) -> Accepted:
     async def go() -> Accepted:
         http = Http(HttpConfig(1.0, 1.0, frozenset({origin} if origin else ())))
         try:
-            return await made.send(files.message("apprise"), http)
+            return await made.send(files.message("apprise", **changes), http)
         finally:
             await http.close()
 
@@ -360,6 +365,17 @@ def test_a_service_that_never_answers(
     monkeypatch.setattr(apprise_call, "_READ_S", 0.2)
     with pytest.raises(OutcomeUnknown):
         send(provider(at_home), service[1])
+
+
+@pytest.mark.parametrize("text", ["Toast says error=401.", "Their CERTIFICATE_VERIFY_FAILED"])
+def test_the_message_does_not_say_how_it_ended(
+    service: tuple[Service, str], at_home: str, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """The library writes it down as well, beside the words that count."""
+    service[0].is_slow = True
+    monkeypatch.setattr(apprise_call, "_READ_S", 0.2)
+    with pytest.raises(OutcomeUnknown):
+        send(provider(at_home), service[1], text=text, subject=text)
 
 
 def test_waiting_ends_before_the_library_does(
