@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -92,15 +94,25 @@ class HttpResponse:
         return value if isinstance(value, dict) else {}
 
     def retry_after_s(self, *, longest_s: float = 3600.0) -> float | None:
-        """Seconds of a numeric Retry-After header, between 0 and ``longest_s``; None if absent."""
+        """Seconds the Retry-After header asks for, between 0 and ``longest_s``.
+
+        None where it asks for nothing usable. A date counts from the answer's own Date: whose
+        clock is right does not matter.
+        """
         raw = self.headers.get("retry-after", "")
         try:
             seconds = float(raw)
         except ValueError:
-            return None
-        if seconds != seconds or seconds < 0:
-            return None
-        return min(seconds, longest_s)
+            seconds = _seconds_between(self.headers.get("date", ""), raw)
+        return min(seconds, longest_s) if seconds >= 0 else None
+
+
+def _seconds_between(start: str, end: str) -> float:
+    """From one date of HTTP to another (RFC 9110, 5.6.7); NaN where one of them is none."""
+    try:
+        return (parsedate_to_datetime(end) - parsedate_to_datetime(start)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return math.nan
 
 
 @dataclass(frozen=True, slots=True)
