@@ -31,6 +31,7 @@ from notifications.selectors import (
     AccountView,
     RestaurantConfig,
     account_by_id,
+    budget_of,
     provider_for,
     restaurant_config,
 )
@@ -113,9 +114,10 @@ def _next_batch(account: AccountView) -> tuple[list[Job], int]:
     """Claim and prepare one batch: the jobs to fly, and how many rows were claimed."""
     now = datetime.now(UTC)
     wanted = settings.DISPATCH_BATCH
+    budget = budget_of(account)
     if account.rate_per_s:
         wanted = claims.take_budget(
-            account_id=account.id, rate_per_s=account.rate_per_s, wanted=wanted, now=now
+            account_id=budget, rate_per_s=account.rate_per_s, wanted=wanted, now=now
         )
     if wanted < 1:
         ring_later(account.id, seconds=1.0 / account.rate_per_s)
@@ -124,7 +126,7 @@ def _next_batch(account: AccountView) -> tuple[list[Job], int]:
         account_id=account.id, limit=wanted, now=now, lease_s=settings.DISPATCH_LEASE_S
     )
     if account.rate_per_s and len(ids) < wanted:
-        claims.give_back_budget(account_id=account.id, tokens=wanted - len(ids))
+        claims.give_back_budget(account_id=budget, tokens=wanted - len(ids))
     if not ids:
         return [], 0
     config = restaurant_config(account.restaurant_id)

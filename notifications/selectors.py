@@ -190,6 +190,20 @@ def account_by_id(account_id: int) -> AccountView | None:
     return account_view(account) if account else None
 
 
+def budget_of(account: AccountView) -> int:
+    """The account whose rate budget this one draws from: its own, or one it must share."""
+    rate_key = registry.provider_class(account.provider).rate_key
+    key = rate_key(account.settings)
+    if not key:
+        return account.id
+    sharing = [
+        other.id
+        for other in restaurant_config(account.restaurant_id).accounts
+        if other.provider == account.provider and rate_key(other.settings) == key
+    ]
+    return min(sharing, default=account.id)
+
+
 def clear_caches() -> None:
     """Forget everything; called by each function that saves configuration."""
     with _lock:

@@ -74,6 +74,14 @@ class Provider:
         """Whether an account may begin a conversation with an approved vendor template."""
         return cls.capabilities.vendor_templates
 
+    @classmethod
+    def rate_key(cls, settings: Mapping[str, str]) -> str:
+        """What the vendor counts requests by where it is not the account; "" = the account.
+
+        Accounts of a restaurant with one key (webhooks of one space) share one budget.
+        """
+        return ""
+
     def request(self, message: Message) -> HttpRequest:
         """The exact request for ``message``. Pure."""
         raise NotImplementedError

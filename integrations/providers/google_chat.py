@@ -88,6 +88,12 @@ class GoogleChat(Provider):
         host = self.base_url or f"https://{parts.netloc}"
         self._url = f"{host}{own}&messageReplyOption=REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD"
 
+    @classmethod
+    def rate_key(cls, settings: Mapping[str, str]) -> str:
+        """The space: all its webhooks share its quota."""
+        found = _PATH.search(settings.get("webhook_url", ""))
+        return found[0] if found else ""
+
     def request(self, message: Message) -> HttpRequest:
         """POST to the webhook."""
         words = _plain(message.text, _LONGEST_TEXT)
@@ -129,7 +135,7 @@ class GoogleChat(Provider):
         if status in (408, 500, 503):
             raise TransientError(self.key, response, vendor_code=code)
         if 300 <= status < 500 and status != 413:
-            raise self._dead(f"Google Chat answered HTTP {status}", code)
+            raise self._dead(f"Google Chat refuses this webhook: {code or f'HTTP {status}'}", code)
         self.raise_for_status(response, vendor_code=code)
         raise MessageRejected(self.key, response, vendor_code=code)
 
