@@ -270,7 +270,10 @@ def _plan_chats(
     """One notification per team chat: there the account is the recipient."""
     chats: dict[int, PlannedNotification] = {}
     for index, step in enumerate(route.steps):
-        for account in occasion.config.accounts_for(step["channel"], occasion.now):
+        for account in occasion.config.accounts:
+            # one that only pauses is told when it goes on: nobody else reaches this recipient
+            if account.channel != step["channel"] or account.is_stopped:
+                continue
             if not account.account_is_address:
                 continue
             if step.get("account") not in (None, account.id):
@@ -278,7 +281,7 @@ def _plan_chats(
             note = chats.get(account.id)
             if note is None:
                 note = chats[account.id] = _new(occasion, route, f"account:{account.id}", None, why)
-            if account.of_source and account.of_source not in sources_of(occasion.order):
+            if account.of_source and not _is_of(occasion, account.of_source):
                 why_not = f"{account.name}: not an order of {account.of_source}"
                 note.note(f"step {index + 1}", "dropped", why_not)
                 continue
@@ -290,6 +293,11 @@ def _plan_chats(
                 )
             )  # fmt: skip
     return list(chats.values())
+
+
+def _is_of(occasion: Occasion, source: str) -> bool:
+    """Whether this source knows the order; of a new order only the event says so yet."""
+    return source == occasion.facts.source or source in sources_of(occasion.order)
 
 
 def _delivery(
