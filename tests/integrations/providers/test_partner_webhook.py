@@ -14,9 +14,10 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from integrations.contracts import HttpRequest, HttpResponse
 from integrations.errors import ConfigurationError, RateLimited, TransientError
-from integrations.http import Http, HttpConfig
+from integrations.http import Http, HttpConfig, PinnedResolver
 from integrations.providers.partner_webhook import PartnerWebhook
 from tests.integrations import fixture_files as files
+from tests.integrations.loopback import IMPATIENT, Names, Server, opened, say_ok, serving
 from tests.integrations.sandbox.through import deliver
 
 SECRET = "whsec_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
@@ -188,6 +189,24 @@ def test_full_data_has_parts_and_no_guest() -> None:
     assert b"orders.example.com" not in request.body
 
 
+def test_thin_data_is_ids_and_status() -> None:
+    told = files.message("partner_webhook")
+    body = json.loads(provider().request(told).body)
+    assert set(body) == {"type", "timestamp", "data"}
+    assert set(body["data"]) == {"order_id", "order_number", "status", "milestone", "part"}
+    richer = replace(
+        told,
+        text="Ana, your order is ready",
+        html="<p>Ana",
+        to="+12025550143",
+        recipient={"first_name": "Ana"},
+        order={**told.order, "courier": {"name": "Sam"}, "reason": "Ana called"},
+        restaurant={"phone": "+12025550100"},
+        links={"order": "https://orders.example.com/o/1", "manage": "https://x.example.com/"},
+    )
+    assert provider().request(richer) == provider().request(told)
+
+
 def test_too_much_data_becomes_thin() -> None:
     order = {**files.message("partner_webhook").order, "items": ["x" * 30_000]}
     message = files.message("partner_webhook", order=order)
@@ -254,6 +273,35 @@ def test_private_addresses_are_refused_for_good(host: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         deliver(provider(url=f"https://{host}/x"), files.message("partner_webhook"))
     assert caught.value.endpoint_only
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [["127.0.0.1"]],
+        [["203.0.113.9", "127.0.0.1"]],
+        [["::ffff:127.0.0.1"]],
+        [["93.184.215.14"], ["127.0.0.1"]],
+    ],
+)
+def test_a_name_that_leads_home_is_refused(answers: list[list[str]]) -> None:
+    """What the name said when it was typed, or a moment ago, does not count."""
+    names, times = Names({"partner.example.com": [*answers]}), len(answers)
+
+    async def go() -> tuple[ConfigurationError, Server]:
+        async with serving(say_ok) as server, opened(IMPATIENT, lookup=names) as http:
+            if times > 1:  # it was asked once before
+                await PinnedResolver(names).resolve("partner.example.com")
+            port = server.origin.rpartition(":")[2]
+            made = provider(url=f"http://partner.example.com:{port}/x", allow_http="yes")
+            with pytest.raises(ConfigurationError, match="private or local") as caught:
+                await made.send(files.message("partner_webhook"), http)
+            return caught.value, server
+
+    error, server = asyncio.run(go())
+    assert error.endpoint_only
+    assert server.connections == 0
+    assert names.asked == times
 
 
 def test_no_answer_is_tried_again() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,6 +15,7 @@ from tests.integrations.sandbox.calls import Client, Receiver
 from tests.integrations.sandbox.through import deliver
 
 SECRET = "whsec_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
+OTHER = "whsec_" + base64.b64encode(bytes(range(32, 64))).decode()
 URL = "https://partner.example.com/hooks/orders"
 MESSAGE = files.message("partner_webhook")
 
@@ -33,6 +35,21 @@ def test_the_sandbox_partner_verifies_and_dedupes(client: Client, receiver: Rece
     assert deliver(made, replace(MESSAGE, event={"id": "2"}), client.url).detail == "HTTP 204"
     assert client.messages()[-1]["extra"]["event"]["timestamp"]
     assert receiver.calls.empty()
+
+
+@pytest.mark.parametrize("theirs", [SECRET, OTHER])
+def test_a_partner_verifies_with_either_secret_while_rotating(client: Client, theirs: str) -> None:
+    client.register("partner_webhook", {"url": URL, "secret": theirs})
+    made = at(client, {"url": URL, "secret": OTHER, "previous_secret": SECRET})
+    assert deliver(made, MESSAGE, client.url).detail == "HTTP 204"
+    assert len(client.messages(order="1042")) == 1
+
+
+def test_an_old_secret_is_worth_nothing_once_it_is_removed(client: Client) -> None:
+    client.register("partner_webhook", {"url": URL, "secret": SECRET})
+    with pytest.raises(TransientError) as caught:
+        deliver(at(client, {"url": URL, "secret": OTHER}), MESSAGE, client.url)
+    assert (caught.value.status, client.messages()) == (401, [])
 
 
 @pytest.mark.parametrize(
