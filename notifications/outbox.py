@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
 
+from integrations import registry
 from notifications.models import Delivery, DeliveryState, Notification
 
 if TYPE_CHECKING:
@@ -68,6 +69,13 @@ def _json(value: object) -> list[dict[str, str]]:
     return value if isinstance(value, list) else []
 
 
+def _given_up_at(provider: str, stale_at: datetime, now: datetime) -> datetime:
+    """When the news is stale, or when a provider that wants old news had all its tries."""
+    tries_s = sum(registry.provider_class(provider).capabilities.retry_s)
+    # each wait may be a quarter longer, and the first try may wait too
+    return max(stale_at, now + timedelta(seconds=1.3 * tries_s))
+
+
 def insert(
     planned: Sequence[PlannedNotification], *, event: OrderEvent, order: Order, now: datetime
 ) -> set[int]:
@@ -113,7 +121,7 @@ def insert(
             state=DeliveryState.WAITING if delivery.is_waiting else DeliveryState.QUEUED,
             lane=delivery.lane,
             due_at=delivery.due_at,
-            expires_at=notification.expires_at,
+            expires_at=_given_up_at(delivery.account.provider, notification.expires_at, now),
             created_at=now,
         )
         for note, notification in zip(planned, notifications, strict=True)

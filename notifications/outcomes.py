@@ -108,7 +108,8 @@ def _classify(
     is_repeatable = isinstance(error, OutcomeUnknown) and job.provider.capabilities.idempotency_key
     if isinstance(error, TransientError) or is_repeatable:
         after.transient += isinstance(error, TransientError)
-        due_at = retry_at(error, tries=row.tries + 1, now=now)
+        waits = job.provider.capabilities.retry_s
+        due_at = retry_at(error, tries=row.tries + 1, now=now, waits=waits)
         if due_at is not None and due_at < row.expires_at:
             made.state, made.reason, made.due_at = DeliveryState.QUEUED, error.code, due_at
             return
@@ -128,13 +129,19 @@ def _classify(
     after.next_step.append(row.id)
 
 
-def retry_at(error: IntegrationError, *, tries: int, now: datetime) -> datetime | None:
-    """When to try again after ``tries`` tries; None = enough. Honours Retry-After, adds jitter."""
-    if tries > len(BACKOFF_S):
+def retry_at(
+    error: IntegrationError, *, tries: int, now: datetime, waits: Sequence[float] = ()
+) -> datetime | None:
+    """When to try again after ``tries`` tries; None = enough. Honours Retry-After, adds jitter.
+
+    ``waits`` are a provider's own seconds before try 2, 3, ..., which no Retry-After shortens.
+    """
+    usual = waits or BACKOFF_S
+    if tries > len(usual):
         return None
-    wait = float(BACKOFF_S[tries - 1])
+    wait = float(usual[tries - 1])
     if isinstance(error, RateLimited) and error.retry_after_s is not None:
-        wait = max(1.0, error.retry_after_s)
+        wait = max(wait if waits else 1.0, error.retry_after_s)
     return now + timedelta(seconds=wait * random.uniform(1.0, 1.25))  # noqa: S311 - jitter
 
 

@@ -61,6 +61,9 @@ class Capabilities:
     max_chars: int = 0
     #: requests per second one account may make; 0 = no limit known
     rate_per_s: float = 0.0
+    #: seconds before try 2, 3, ... where old news is still wanted; () = the usual few tries, and
+    #: none after the news is stale
+    retry_s: tuple[float, ...] = ()
     #: the destination is part of the account (a chat webhook), not an address of a person
     account_is_address: bool = False
     #: its addresses (chats, page-scoped ids, devices) mean something at the one account only

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 LARGEST_BODY = 20 * 1024
 _PORTS = frozenset({None, 443, 8443})
 _SECRET_BYTES = range(24, 65)
+#: ten tries in about three days, the example of Standard Webhooks
+_RETRY_S = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
 _NOT_IN_TYPE = re.compile(r"[^A-Za-z0-9_]")
 #: what "full" adds; nothing about the guest, and nothing that is worded relative to now
 _FULL = (
@@ -99,7 +101,9 @@ class PartnerWebhook(Provider):
             help="for a partner without TLS; private addresses stay refused",
         ),
     )
-    capabilities = Capabilities(idempotency_key=True, rate_per_s=20.0, account_is_address=True)
+    capabilities = Capabilities(
+        idempotency_key=True, rate_per_s=20.0, retry_s=_RETRY_S, account_is_address=True
+    )
 
     def __init__(self, account: Mapping[str, str], *, base_url: str = "") -> None:
         super().__init__(account, base_url=base_url)

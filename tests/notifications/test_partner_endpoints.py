@@ -74,6 +74,48 @@ def test_an_endpoint_that_does_not_take_it_is_asked_again(stage: Stage, ending: 
     assert states(well) == [("accepted", "")]
 
 
+def test_ten_tries_in_three_days(stage: Stage) -> None:
+    """The schedule of Standard Webhooks: what a partner missed is still wanted when it is stale."""
+    account = endpoint(stage, "broken")
+    stage.open()
+    (row,) = Delivery.objects.filter(account=account)
+    assert row.due_at is not None
+    days = (row.expires_at - row.due_at).total_seconds() / 86_400
+    assert 3.9 < days < 4.2
+    waits = []
+    for tries in range(1, 11):
+        before = datetime.now(UTC)
+        stage.settle_and_send()
+        row.refresh_from_db()
+        assert row.tries == tries
+        if row.state == "queued" and row.due_at is not None:
+            waits.append((row.due_at - before).total_seconds())
+    assert (row.state, row.reason, told(stage)) == ("failed", "transient", [])
+    schedule = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]
+    assert len(waits) == len(schedule)
+    for wait, planned in zip(waits, schedule, strict=True):
+        assert planned <= wait <= 1.25 * planned + 2
+    stage.settle_and_send()
+    row.refresh_from_db()
+    assert row.tries == 10
+
+
+def test_no_header_hurries_the_schedule_and_a_longer_wait_is_kept(stage: Stage) -> None:
+    account = endpoint(stage, "orders")
+    waits = []
+    stage.open()
+    for retry_after_s in (1, 1, 3_600):
+        stage.fault(vendor="partner_webhook", kind="429", times=1, retry_after_s=retry_after_s)
+        before = datetime.now(UTC)
+        stage.settle_and_send()
+        (row,) = Delivery.objects.filter(account=account)
+        assert (row.state, row.reason) == ("queued", "rate_limited")
+        assert row.due_at is not None
+        waits.append((row.due_at - before).total_seconds())
+    for wait, planned in zip(waits, (5, 300, 3_600), strict=True):
+        assert planned <= wait <= 1.25 * planned + 2
+
+
 def test_what_happens_while_an_endpoint_pauses_is_told_afterwards(stage: Stage) -> None:
     """Its breaker is open: there is nobody else to tell instead."""
     account = endpoint(stage, "orders")
