@@ -5,6 +5,7 @@ Pure: no database. Numbering-plan facts come from the installed ``phonenumbers``
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import phonenumbers
@@ -15,6 +16,8 @@ from phonenumbers import timezone as number_timezone
 from consents import encryption
 
 PHONE_CHANNELS = frozenset({"sms", "whatsapp"})
+#: WhatsApp's own id of a person, used where it gives no number: country, dot, letters and digits
+_WHATSAPP_USER = re.compile(r"([A-Z]{2})\.[A-Za-z0-9]{1,128}", re.ASCII)
 _DOTS = "•••"
 _UNKNOWN_ZONE = "Etc/Unknown"
 _SENDABLE = frozenset(
@@ -90,6 +93,8 @@ def normalize(channel: str, value: str, region: str = "") -> Normalized:
     if not text:
         raise AddressInvalid("empty")
     if channel == "whatsapp":
+        if user := _WHATSAPP_USER.fullmatch(text):
+            return Normalized(text, f"{user[1]}{_DOTS}{text[-4:]}", user[1])
         try:
             return _phone(text, region)
         except AddressInvalid:

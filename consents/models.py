@@ -153,6 +153,27 @@ class SubjectAddress(models.Model):
         return f"{self.subject_id} - {self.address_id}"
 
 
+class AddressAlias(models.Model):
+    """Another id a vendor has for whoever is behind an address, by which alone it may name them."""
+
+    sender_group = models.ForeignKey(SenderGroup, on_delete=models.CASCADE)
+    channel = models.CharField(max_length=20)
+    alias_hash = models.CharField(max_length=64)
+    address = models.ForeignKey(ContactAddress, on_delete=models.CASCADE, related_name="aliases")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sender_group", "channel", "alias_hash"], name="one_address_per_alias"
+            )
+        ]
+        verbose_name_plural = "address aliases"
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.alias_hash[:10]}"
+
+
 class NoticeVersion(models.Model):
     """The exact words somebody agreed to. Never edited: a change is a new version."""
 

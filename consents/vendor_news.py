@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from consents import ledger
+from django.db import transaction
+
+from consents import known_as, ledger, locks
 from consents.addresses import AddressInvalid, address_hashes, normalize_sender
 from consents.contacts import target_of
+from consents.identity import create_address
 from consents.ledger import Draft
-from consents.models import ConsentAction, ContactAddress, Purpose
+from consents.models import AddressOrigin, ConsentAction, ContactAddress, Purpose
 
 
 def find_address(
     *, sender_group_id: int, channel: str, value: str, region: str = ""
 ) -> ContactAddress | None:
-    """The newest generation of an address as a vendor writes it; None when it is unknown."""
+    """The newest generation of an address as a vendor writes it; None when it is unknown.
+
+    Of an alias it is the address of the person the vendor means by it.
+    """
     try:
         normalized = normalize_sender(channel, value, region)
     except AddressInvalid:
         return None
-    return (
+    hashes = address_hashes(channel, normalized.value)
+    meant = known_as.address_known_as(
+        sender_group_id=sender_group_id, channel=channel, hashes=hashes
+    )
+    return meant or (
         ContactAddress.objects.filter(
-            sender_group_id=sender_group_id,
-            channel=channel,
-            address_hash__in=list(address_hashes(channel, normalized.value)),
+            sender_group_id=sender_group_id, channel=channel, address_hash__in=list(hashes)
         )
         .order_by("-generation")
         .first()
@@ -31,9 +39,14 @@ def find_address(
 
 
 def record_vendor_opt_out(
-    *, address_id: int, idempotency_key: str, at: datetime, reason: str = "carrier"
+    *,
+    address_id: int,
+    idempotency_key: str,
+    at: datetime,
+    reason: str = "carrier",
+    purpose: str = "",
 ) -> None:
-    """A vendor or carrier says this address stopped us: suppress the whole channel.
+    """A vendor or carrier says this address stopped us: suppress ``purpose`` ("" = the channel).
 
     ``reason``: carrier (it blocks), user (the person unsubscribed there) or complaint. The same
     key again changes nothing.
@@ -44,16 +57,76 @@ def record_vendor_opt_out(
             Draft(
                 target=target_of(address),
                 action=ConsentAction.SUPPRESSED,
-                purpose=Purpose.ORDER_UPDATES,
+                purpose=purpose or Purpose.ORDER_UPDATES,
                 source="provider_webhook",
                 occurred_at=at,
                 idempotency_key=idempotency_key[:200],
-                scope="channel",
+                scope="category" if purpose else "channel",
                 reason=reason,
                 actor_type="customer" if reason in ("user", "complaint") else "vendor",
             )
         ],
         now=at,
+    )
+
+
+def record_choice_at_vendor(
+    *,
+    sender_group_id: int,
+    channel: str,
+    value: str,
+    region: str,
+    purpose: str,
+    is_stopped: bool,
+    at: datetime,
+    now: datetime,
+    idempotency_key: str,
+) -> None:
+    """What a person chose about one purpose in the vendor's own settings, known to us or not.
+
+    Taking such a stop back ends what the vendor told us of it and nothing they said elsewhere; it
+    grants nothing.
+    """
+    address = find_address(
+        sender_group_id=sender_group_id, channel=channel, value=value, region=region
+    )
+    with transaction.atomic():
+        if address is None:
+            if not is_stopped:
+                return
+            address = _new_address(sender_group_id, channel, value, region)
+        if is_stopped:
+            record_vendor_opt_out(
+                address_id=address.pk,
+                idempotency_key=idempotency_key,
+                at=at,
+                reason="user",
+                purpose=purpose,
+            )
+            return
+        lifted = Draft(
+            target=target_of(address),
+            action=ConsentAction.LIFTED,
+            purpose=purpose,
+            source="provider_webhook",
+            occurred_at=at,
+            idempotency_key=idempotency_key[:200],
+            scope="category",
+        )
+        ledger.append([lifted], now=now)
+
+
+def _new_address(sender_group_id: int, channel: str, value: str, region: str) -> ContactAddress:
+    """A row for somebody we have not written to yet: their no counts from the first message."""
+    normalized = normalize_sender(channel, value, region)
+    hashes = address_hashes(channel, normalized.value)
+    locks.lock_addresses(hashes)
+    return create_address(
+        sender_group_id=sender_group_id,
+        channel=channel,
+        normalized=normalized,
+        hashes=hashes,
+        origin=AddressOrigin.CUSTOMER,
     )
 
 
