@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
@@ -25,52 +27,36 @@ from integrations.errors import (
     MessageRejected,
     OutcomeUnknown,
     PayloadMalformed,
+    RateLimited,
     SignatureInvalid,
     TransientError,
 )
+from integrations.payloads import text as text_of
+from integrations.providers.slack_codes import MEANINGS, THREAD_GONE, Meaning
 from integrations.public_addresses import leads_inside
 from integrations.signatures import hmac_hex, require_hmac
 from integrations.team_chats import cut, facts, links, reference, sendable, title
 
 #: seconds between Slack's timestamp and our clock
 MAX_AGE_S = 300
+_API = "https://slack.com"
 ACKNOWLEDGE = "order_ack"
 #: action ids of buttons that only open a page; Slack tells us of a press of those too
 _OPENS = {"acknowledge": "order_ack_page", "order": "order_open"}
 
 _HEADER_CHARS, _SECTION_CHARS, _FIELD_CHARS, _BUTTON_CHARS, _URL_CHARS = 150, 3000, 2000, 75, 3000
 
-_CONTENT = frozenset(
-    {
-        "invalid_payload",
-        "invalid_blocks",
-        "invalid_blocks_format",
-        "no_text",
-        "missing_text_or_fallback_or_attachments",
-        "too_many_attachments",
-    }
-)
-#: this one URL will never work again, or not before somebody changes the Slack side
-_DEAD_ENDPOINT = frozenset(
-    {
-        "invalid_token",
-        "user_not_found",
-        "action_prohibited",
-        "posting_to_general_channel_denied",
-        "team_disabled",
-        "no_service",
-        "no_service_id",
-        "no_active_hooks",
-        "no_team",
-        "channel_not_found",
-        "channel_is_archived",
-    }
-)
-_KNOWN = _CONTENT | _DEAD_ENDPOINT | {"rollup_error", "rate_limited"}
+#: ids, not names: a thread belongs to an id
+_CHANNEL = re.compile(r"[A-Z][A-Z0-9]{2,30}")
+#: vendor id of a bot's message: the channel and the message its thread hangs on
+_THREAD = re.compile(r"([A-Z0-9]+)/([0-9]+\.[0-9]+)")
 
 
 class Slack(Provider):
     """Block Kit messages to one Slack channel; the account is the address.
+
+    A webhook needs nothing else, but its messages have no id. A bot's have one: all messages of an
+    order share a thread, and urgent ones show in the channel as well.
 
     Everything that came from a customer or a vendor is set in ``plain_text``, where Slack reads
     no markup: an item named ``<!channel>`` rings nobody.
@@ -84,9 +70,23 @@ class Slack(Provider):
             "webhook_url",
             label="Incoming webhook URL",
             secret=True,
+            required=False,
             is_url=True,
             help="https://hooks.slack.com/services/...; the URL itself is the credential",
             example="https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+        ),
+        Setting(
+            "bot_token",
+            label="Bot token",
+            secret=True,
+            required=False,
+            help="xoxb-..., with chat:write; instead of the webhook: one thread per order",
+        ),
+        Setting(
+            "channel_id",
+            label="Channel ID",
+            required=False,
+            help="with a bot token: C..., from the channel's details; invite the bot",
         ),
         Setting(
             "signing_secret",
@@ -112,12 +112,21 @@ class Slack(Provider):
             "no: the button opens our page",
         ),
     )
-    capabilities = Capabilities(replies=True, rate_per_s=1.0, account_is_address=True)
+    capabilities = Capabilities(replies=True, edit=True, rate_per_s=1.0, account_is_address=True)
 
     def __init__(self, account: Mapping[str, str], *, base_url: str = "") -> None:
         super().__init__(account, base_url=base_url)
+        self._token = account.get("bot_token", "").strip()
+        self._channel = account.get("channel_id", "").strip()
+        if self._token:
+            if not _CHANNEL.fullmatch(self._channel):
+                raise ConfigurationError(self.key, "setting 'channel_id' is not an id like C0123")
+            if not (self._token.isascii() and self._token.isprintable()):
+                raise ConfigurationError(self.key, "setting 'bot_token' is not a token")
+            self._url = f"{self.base_url or _API}/api/chat.postMessage"
+            return
         try:
-            parts = urlsplit(account["webhook_url"].strip())
+            parts = urlsplit(account.get("webhook_url", "").strip())
         except ValueError:
             parts = urlsplit("")
         if parts.scheme != "https" or not parts.hostname:
@@ -127,39 +136,80 @@ class Slack(Provider):
         #: a sandbox account keeps the path, so one sandbox can tell many webhooks apart
         self._url = f"{self.base_url}{parts.path}" if self.base_url else parts.geturl()
 
+    @classmethod
+    def rate_key(cls, settings: Mapping[str, str]) -> str:
+        """The channel a bot writes to; which channel a webhook is of nobody tells us."""
+        return settings.get("channel_id", "").strip() if settings.get("bot_token") else ""
+
     def request(self, message: Message) -> HttpRequest:
-        """POST to the webhook."""
+        """POST to the webhook, or as the bot into the thread of the order."""
         text = sendable(message.text)
+        body = {
+            # what notifications and screen readers say; no markup here either
+            "text": _escape(cut(text or title(message), _SECTION_CHARS)),
+            "blocks": list(self._blocks(message, text)),
+            "unfurl_links": False,
+            "unfurl_media": False,
+        }
+        if not self._token:
+            return HttpRequest.post(self._url, json_body=body, untrusted_url=True)
+        thread = self._thread(message)
+        if thread:
+            # who follows no thread would not hear of it
+            body |= {"thread_ts": thread, "reply_broadcast": message.urgent}
         return HttpRequest.post(
             self._url,
-            json_body={
-                # what notifications and screen readers say; no markup here either
-                "text": _escape(cut(text or title(message), _SECTION_CHARS)),
-                "blocks": list(self._blocks(message, text)),
-                "unfurl_links": False,
-                "unfurl_media": False,
-            },
-            untrusted_url=True,
+            json_body={"channel": self._channel, **body},
+            headers={"Authorization": f"Bearer {self._token}"},
         )
 
+    def _thread(self, message: Message) -> str:
+        found = _THREAD.fullmatch(message.replaces_vendor_id)
+        return found[2] if found and found[1] == self._channel else ""
+
+    def instead(self, message: Message, refusal: MessageRejected) -> Message | None:
+        """A thread whose first message was deleted takes no replies: the next one begins anew."""
+        if refusal.vendor_code in THREAD_GONE and self._thread(message):
+            return replace(message, replaces_vendor_id="")
+        return None
+
     def outcome(self, message: Message, response: HttpResponse) -> Accepted:
-        """Slack answers a word of plain text: the word decides, then the status."""
-        word = response.text().strip()
-        code = word if word in _KNOWN else ""
-        if response.status == 200:
-            if word == "ok":
-                return Accepted()
-            raise OutcomeUnknown(self.key, response, detail="the answer is not 'ok'")
-        if code in _CONTENT:
+        """A webhook answers a word of plain text, the API JSON; the word decides, then the status.
+
+        All messages of a thread have the vendor id of its first one.
+        """
+        answer = response.json_object() if self._token else {}
+        word = text_of(answer.get("error")) if self._token else response.text().strip()
+        if response.status == 200 and not self._token and word == "ok":
+            return Accepted()
+        stamp = text_of(answer.get("ts"))
+        if response.status == 200 and answer.get("ok") is True and stamp:
+            return Accepted(vendor_id=f"{self._channel}/{self._thread(message) or stamp}")
+        if response.status < 300 and answer.get("ok") is not False:
+            raise OutcomeUnknown(self.key, response, detail="this is no acceptance")
+        self._raise_for_word(response, word if word in MEANINGS else "")
+        self.raise_for_status(response)
+        # the API says no with 200, in a word we do not know
+        raise MessageRejected(self.key, response)
+
+    def _raise_for_word(self, response: HttpResponse, code: str) -> None:
+        meaning, status = MEANINGS.get(code), response.status
+        if meaning == Meaning.REFUSED:
             raise MessageRejected(self.key, response, vendor_code=code)
-        if code in _DEAD_ENDPOINT:
-            raise self._dead(f"Slack refuses this webhook: {code}", code)
-        if code == "rollup_error":
+        if meaning == Meaning.UNKNOWN:
+            raise OutcomeUnknown(self.key, response, vendor_code=code)
+        if meaning == Meaning.AGAIN:
             raise TransientError(self.key, response, vendor_code=code)
-        if response.status not in (408, 429) and 300 <= response.status < 500:
-            raise self._dead(f"Slack answered HTTP {response.status}", code)
-        self.raise_for_status(response, vendor_code=code)
-        raise OutcomeUnknown(self.key, response, detail="the answer is not 'ok'")
+        if meaning == Meaning.SLOWER:
+            wait_s = response.retry_after_s()
+            raise RateLimited(self.key, response, retry_after_s=wait_s, vendor_code=code)
+        if meaning == Meaning.DEAD or (300 <= status < 500 and status not in (408, 429)):
+            raise ConfigurationError(
+                self.key,
+                f"Slack refuses us: {code or f'HTTP {status}'}",
+                vendor_code=code,
+                endpoint_only=True,
+            )
 
     def replies(self, call: InboundCall) -> list[Reply]:
         """Presses of our Acknowledge button; other interactions are none of our business.
@@ -221,9 +271,6 @@ class Slack(Provider):
             message=b"v0:" + stamp.encode() + b":" + call.body,
             encode=_v0,
         )
-
-    def _dead(self, detail: str, code: str) -> ConfigurationError:
-        return ConfigurationError(self.key, detail, vendor_code=code, endpoint_only=True)
 
 
 def _v0(secret: str, signed: bytes) -> str:

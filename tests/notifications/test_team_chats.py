@@ -129,6 +129,19 @@ def test_webhooks_of_one_space_share_its_quota(stage: Stage) -> None:
         assert sent() == [*["AAA"] * count, "BBB"]
 
 
+def test_bots_in_one_channel_share_its_quota_and_webhooks_do_not(stage: Stage) -> None:
+    for token in ("xoxb-1", "xoxb-2"):
+        bot = {"bot_token": token, "channel_id": "C0KITCHEN"}
+        account = make_provider_account(stage.restaurant, provider="slack", settings=bot)
+        register_with_sandbox([account])
+    for hook in ("B0BAR", "B0PASS"):
+        chat(stage, "slack", HOOK.format(hook), rate_per_s=None)
+    raise_alarm(stage)
+    stage.send()
+    told = sorted(m["to"] for m in stage.messages("slack"))
+    assert told == ["T0/B0", "T0/B0BAR", "T0/B0PASS", "T0SANDBOX/C0KITCHEN"]
+
+
 def test_one_thread_per_order(stage: Stage) -> None:
     chat(stage, "google_chat", SPACE.format("AAA", "t"))
     for order in ("WEB-1042", "WEB-1043"):
@@ -141,6 +154,24 @@ def test_one_thread_per_order(stage: Stage) -> None:
         threads.setdefault(message["extra"]["thread"], []).append(message["text"])
     assert sorted(threads) == sorted(f"order-{stage.order(n).public_id}" for n in ("1042", "1043"))
     assert all(len(texts) == 2 for texts in threads.values())
+
+
+def test_a_bot_in_slack_keeps_one_thread_per_order(stage: Stage) -> None:
+    bot = {"bot_token": "xoxb-1", "channel_id": "C0KITCHEN"}
+    account = make_provider_account(stage.restaurant, provider="slack", settings=bot, rate_per_s=0)
+    register_with_sandbox([account])
+    clear_caches()
+    for order in ("WEB-1042", "WEB-1043"):
+        stage.open(order)
+        stage.settle_and_send()
+    for order in ("WEB-1042", "WEB-1043"):
+        stage.post(order, state="cancelled")
+        stage.settle_and_send()
+    told = [m for m in stage.messages("slack") if m["to"].endswith("C0KITCHEN")]
+    roots = [m["id"].partition("/")[2] for m in told[:2]]
+    assert [m["extra"]["thread"] for m in told] == ["", "", *roots]
+    assert [m["extra"]["in_channel"] for m in told[2:]] == [True, True]  # urgent
+    assert account.pk in Delivery.objects.values_list("account_id", flat=True)
 
 
 # --- presses and words ----------------------------------------------------------------------------

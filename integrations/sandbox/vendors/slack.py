@@ -1,6 +1,7 @@
-"""Slack's incoming webhooks: JSON in, the plain text ``ok`` or an error word out.
+"""Slack's incoming webhooks (JSON in, the plain text ``ok`` or an error word out) and its bots.
 
-The URL is the credential, there is no message id and no receipt. A button press comes back as
+The URL is the credential, there is no message id and no receipt. A bot's ``chat.postMessage``
+answers JSON with the message's ``ts``, on which a thread can hang. A button press comes back as
 a signed ``block_actions`` form when the account has a signing secret.
 """
 
@@ -22,6 +23,7 @@ from integrations.sandbox.vendors.base import (
     Magic,
     Route,
     SandboxVendor,
+    json_reply,
     needed,
     random_hex,
     raw_of,
@@ -46,6 +48,13 @@ FATES: Mapping[str, tuple[int, str]] = {
     "B0SUSPENDED": (403, "team_disabled"),
     "B0LEFT": (400, "user_not_found"),
 }
+#: channels of bots, likewise
+BOT_FATES: Mapping[str, str] = {
+    "C0ARCHIVED": "is_archived",
+    "C0OUTSIDE": "not_in_channel",
+    "C0REVOKED": "token_revoked",
+    "C0UNSURE": "internal_error",
+}
 
 
 class Slack(SandboxVendor):
@@ -54,15 +63,27 @@ class Slack(SandboxVendor):
     key = "slack"
     title = "Slack"
     channel = "team_chat"
-    magic = tuple(Magic(f".../{hook}/...", f"{st} {word}") for hook, (st, word) in FATES.items())
+    magic = (
+        *(Magic(f".../{hook}/...", f"{status} {word}") for hook, (status, word) in FATES.items()),
+        *(Magic(channel, word) for channel, word in BOT_FATES.items()),
+    )
 
     def routes(self) -> Iterable[Route]:
-        return (Route("POST", "/services/{team}/{hook}/{secret}", self.create),)
+        return (
+            Route("POST", "/services/{team}/{hook}/{secret}", self.create),
+            Route("POST", "/api/chat.postMessage", self.post),
+        )
 
     def account_name(self, settings: Mapping[str, str]) -> str:
         return "/".join(_path_of(settings)[:2])
 
     def credentials(self, settings: Mapping[str, str]) -> list[str]:
+        if settings.get("bot_token"):
+            # one bot may be in many channels
+            return [
+                f"{settings['bot_token']} {needed(settings, 'channel_id')}",
+                settings["bot_token"],
+            ]
         team, hook, secret = _path_of(settings)
         # shorter paths tell what part of a wrong URL is unknown
         return [f"{team}/{hook}/{secret}", f"{team}/{hook}", team]
@@ -89,6 +110,37 @@ class Slack(SandboxVendor):
         self.accept(lambda: self._message(account, text, payload, request))
         return web.Response(text="ok")
 
+    async def post(self, request: web.Request) -> web.StreamResponse:
+        """POST a message as a bot."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or not token:
+            return _bot_answer("not_authed")
+        if self.state.find_account(self.key, token) is None:
+            return _bot_answer("invalid_auth")
+        payload = _payload(request, await request.read())
+        if payload is None:
+            return _bot_answer("invalid_json")
+        channel = str(payload.get("channel"))
+        account = self.state.find_account(self.key, f"{token} {channel}")
+        if account is None:
+            return _bot_answer("channel_not_found")
+        if channel in BOT_FATES:
+            return _bot_answer(BOT_FATES[channel])
+        text = payload.get("text")
+        if not isinstance(text, str) or not text.strip():
+            return _bot_answer("no_text")
+        if not _are_blocks_valid(payload.get("blocks", [])):
+            return _bot_answer("invalid_blocks")
+        known = self.state.resources.setdefault((self.key, "stamps", channel), {})
+        thread = payload.get("thread_ts", "")
+        if thread and thread not in known:
+            return _bot_answer("thread_not_found")
+        stamp = f"{time.time():.0f}.{len(known) + 1:06d}"
+        known[stamp] = thread
+        kept = f"{channel}/{stamp}"
+        self.accept(lambda: self._message(account, text, payload, request, id=kept))
+        return _bot_answer("", channel=channel, ts=stamp)
+
     def _account(self, request: web.Request) -> tuple[SandboxAccount | None, web.Response]:
         """The account of the URL, or None and Slack's word for what is wrong with it."""
         team, hook, secret = (request.match_info[part] for part in ("team", "hook", "secret"))
@@ -104,7 +156,13 @@ class Slack(SandboxVendor):
         return None, web.Response(text=word, status=404)
 
     def _message(
-        self, account: SandboxAccount, text: str, payload: Mapping[str, Any], request: web.Request
+        self,
+        account: SandboxAccount,
+        text: str,
+        payload: Mapping[str, Any],
+        request: web.Request,
+        *,
+        id: str = "",
     ) -> SandboxMessage:
         blocks = payload.get("blocks", [])
         headers = [words for kind, words in _block_texts(blocks) if kind == "header"]
@@ -112,7 +170,7 @@ class Slack(SandboxVendor):
             vendor=self.key,
             channel=self.channel,
             account=account,
-            id=f"slack-{random_hex(8)}",
+            id=id or f"slack-{random_hex(8)}",
             to=account.settings.get("channel_name") or self.account_name(account.settings),
             # mrkdwn carries three characters as entities; a reader sees the characters
             text=unescape(text),
@@ -122,6 +180,8 @@ class Slack(SandboxVendor):
             extra={
                 "lines": [words for kind, words in _block_texts(blocks) if kind != "header"],
                 "buttons": list(_buttons(blocks)),
+                "thread": str(payload.get("thread_ts", "")),
+                "in_channel": not payload.get("thread_ts") or bool(payload.get("reply_broadcast")),
             },
         )
 
@@ -147,15 +207,15 @@ class Slack(SandboxVendor):
 
 def _interaction(account: SandboxAccount, user: str, press: Mapping[str, Any]) -> VendorCall:
     """The signed ``block_actions`` call of one button press."""
-    team, hook, _ = _path_of(account.settings)
+    team, channel, _ = _path_of(account.settings)
     payload = {
         "type": "block_actions",
         "trigger_id": f"{random_hex(6)}.{random_hex(6)}",
         "api_app_id": "A0SANDBOX",
         "team": {"id": team},
         "user": {"id": user, "username": user.lower()},
-        "channel": {"id": f"C{hook[1:]}"},
-        "response_url": f"https://hooks.slack.com/actions/{team}/{hook}/{random_hex(8)}",
+        "channel": {"id": f"C{channel[1:]}"},  # a hook's channel is made up
+        "response_url": f"https://hooks.slack.com/actions/{team}/{channel}/{random_hex(8)}",
         "actions": [press],
     }
     body = urlencode({"payload": json.dumps(payload)}).encode()
@@ -173,8 +233,14 @@ def _interaction(account: SandboxAccount, user: str, press: Mapping[str, Any]) -
     )
 
 
+def _bot_answer(error: str, **facts: str) -> web.Response:
+    return json_reply({"ok": False, "error": error} if error else {"ok": True, **facts})
+
+
 def _path_of(settings: Mapping[str, str]) -> tuple[str, str, str]:
-    """(team, hook, secret) of the account's webhook URL. Raises ValueError for another URL."""
+    """(team, hook or channel, secret) of an account. Raises ValueError for what is no account."""
+    if settings.get("bot_token"):
+        return "T0SANDBOX", needed(settings, "channel_id"), settings["bot_token"]
     parts = urlsplit(needed(settings, "webhook_url")).path.strip("/").split("/")
     if len(parts) < 4 or parts[-4] != "services":
         raise ValueError("'webhook_url' does not look like https://host/services/T/B/X")
@@ -198,6 +264,8 @@ def _without_url(raw: Any) -> Any:
 
     def shown() -> dict[str, Any]:
         request: dict[str, Any] = raw()
+        if "/services/" not in request["path"]:
+            return request
         return {**request, "path": request["path"].rpartition("/")[0] + "/…"}
 
     return shown

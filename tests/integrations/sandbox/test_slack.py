@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from integrations.contracts import Channel, HttpRequest, HttpResponse, Message
-from integrations.errors import ConfigurationError
+from integrations.errors import ConfigurationError, OutcomeUnknown
 from integrations.providers.slack import Slack
-from integrations.sandbox.vendors.slack import FATES
+from integrations.sandbox.vendors.slack import BOT_FATES, FATES
 from tests.integrations.sandbox.calls import SLACK, Client, Receiver
 
 ATTEMPT = "7d0c1f3a-1111-4222-8333-444455556666"
@@ -122,3 +123,102 @@ def test_our_provider_reads_a_button_press(client: Client, receiver: Receiver) -
     assert client.control("POST", "reply", press)["status"] == 200
     (reply,) = provider.replies(receiver.next().as_call())
     assert reply.action == {"type": "acknowledge", "value": ATTEMPT}
+
+
+# --- bots -----------------------------------------------------------------------------------------
+
+BOT = {"bot_token": "xoxb-s3cret", "channel_id": "C0KITCHEN", "signing_secret": "slack-secret"}
+LATE = Message(
+    attempt_id=ATTEMPT,
+    channel=Channel.TEAM_CHAT,
+    to="",
+    text="Order #1042 is late",
+    links={"acknowledge": "https://alerts.example.com/ack/1"},
+)
+
+
+def test_a_bots_messages_of_one_order_are_one_thread(client: Client) -> None:
+    client.register("slack", BOT)
+    provider = Slack(BOT, base_url=f"{client.url}/slack")
+    first = provider.outcome(LATE, client.send(provider.request(LATE)))
+    channel, _, root = first.vendor_id.partition("/")
+    assert channel == "C0KITCHEN"
+    for urgent in (False, True):
+        more = replace(LATE, replaces_vendor_id=first.vendor_id, urgent=urgent)
+        again = provider.outcome(more, client.send(provider.request(more)))
+        assert again.vendor_id == first.vendor_id
+    kept = client.messages(vendor="slack")
+    assert [message["extra"]["thread"] for message in kept] == ["", root, root]
+    assert [message["extra"]["in_channel"] for message in kept] == [True, False, True]
+    assert "s3cret" not in str(kept)
+
+
+def test_two_channels_of_one_bot_are_two_accounts(client: Client) -> None:
+    for channel in ("C0KITCHEN", "C0BAR"):
+        client.register("slack", {**BOT, "channel_id": channel})
+    for channel in ("C0BAR", "C0KITCHEN"):
+        provider = Slack({**BOT, "channel_id": channel}, base_url=f"{client.url}/slack")
+        accepted = provider.outcome(LATE, client.send(provider.request(LATE)))
+        assert accepted.vendor_id.startswith(f"{channel}/")
+    assert {message["to"] for message in client.messages()} == {
+        "T0SANDBOX/C0BAR",
+        "T0SANDBOX/C0KITCHEN",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"bot_token": "xoxb-wrong"}, "invalid_auth"),
+        ({"channel_id": "C0ELSEWHERE"}, "channel_not_found"),
+    ],
+)
+def test_refuses_a_bot_it_does_not_know(client: Client, changes: dict[str, str], word: str) -> None:
+    client.register("slack", BOT)
+    provider = Slack({**BOT, **changes}, base_url=f"{client.url}/slack")
+    with pytest.raises(ConfigurationError) as caught:
+        provider.outcome(LATE, client.send(provider.request(LATE)))
+    assert caught.value.vendor_code == word
+    assert client.messages() == []
+
+
+@pytest.mark.parametrize(("channel", "word"), sorted(BOT_FATES.items()))
+def test_a_bots_channel_something_happened_to(client: Client, channel: str, word: str) -> None:
+    settings = {**BOT, "channel_id": channel}
+    client.register("slack", settings)
+    provider = Slack(settings, base_url=f"{client.url}/slack")
+    with pytest.raises((ConfigurationError, OutcomeUnknown)) as caught:
+        provider.outcome(LATE, client.send(provider.request(LATE)))
+    assert caught.value.vendor_code == word
+    assert client.messages() == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "word"),
+    [
+        ([], "invalid_json"),
+        ({"channel": "C0KITCHEN"}, "no_text"),
+        ({"channel": "C0KITCHEN", "text": "x", "blocks": {}}, "invalid_blocks"),
+        ({"channel": "C0KITCHEN", "text": "x", "thread_ts": "1.000009"}, "thread_not_found"),
+        ({"text": "x"}, "channel_not_found"),
+    ],
+)
+def test_refuses_a_bots_message_in_json(client: Client, payload: Any, word: str) -> None:
+    client.register("slack", BOT)
+    headers = {"Authorization": "Bearer xoxb-s3cret"}
+    url = "/slack/api/chat.postMessage"
+    response = client.send(HttpRequest.post(url, json_body=payload, headers=headers))
+    assert (response.status, response.json_object()) == (200, {"ok": False, "error": word})
+    assert client.messages() == []
+    assert client.send(HttpRequest.post(url, json_body=payload)).json_object()["error"] == (
+        "not_authed"
+    )
+
+
+def test_a_bots_button_is_heard(client: Client, receiver: Receiver) -> None:
+    client.register("slack", BOT)
+    press = {"vendor": "slack", "from": "U0SAM", "action": {"action_id": "order_ack", "value": "a"}}
+    assert client.control("POST", "reply", press)["status"] == 200
+    (reply,) = Slack(BOT).replies(receiver.next().as_call())
+    assert (reply.sender, reply.recipient) == ("U0SAM", "C0KITCHEN")
+    assert reply.action == {"type": "acknowledge", "value": "a"}
