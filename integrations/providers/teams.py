@@ -80,7 +80,8 @@ class Teams(Provider):
             label="Workflow URL",
             secret=True,
             is_url=True,
-            help="of 'Post to a channel when a webhook request is received', whole, with sig=",
+            help="of 'Post to a channel when a webhook request is received', whole, with sig=; "
+            "Microsoft switches off addresses at logic.azure.com: copy the new one",
             example="https://prod-01.westus.logic.azure.com:443/workflows/0123456789abcdef/triggers/manual/paths/invoke?api-version=1&sig=0123456789abcdef",
         ),
         Setting(
