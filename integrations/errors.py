@@ -93,9 +93,26 @@ class RecipientUnreachable(IntegrationError):
 
 
 class RecipientOptedOut(IntegrationError):
-    """The vendor says this recipient stopped us: record the revocation."""
+    """The vendor says this recipient stopped us: record the revocation.
+
+    ``purpose`` names what they stopped ("marketing"; "" = the whole channel). ``reason`` is
+    "carrier" where a network blocks us, "user" where the person did it in the vendor's app.
+    """
 
     code = "opted_out"
+
+    def __init__(
+        self,
+        provider: str,
+        response: HttpResponse | None = None,
+        *,
+        vendor_code: str = "",
+        purpose: str = "",
+        reason: str = "carrier",
+    ) -> None:
+        super().__init__(provider, response, vendor_code=vendor_code)
+        self.purpose = purpose
+        self.reason = reason
 
 
 class MessageRejected(IntegrationError):

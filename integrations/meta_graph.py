@@ -5,7 +5,7 @@ Pages: developers.facebook.com/docs/graph-api/webhooks/getting-started and guide
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -59,8 +59,15 @@ def answer_challenge(call: InboundCall, verify_token: str) -> Reply200 | None:
     return Reply200(body=call.query.get("hub.challenge", "").encode())
 
 
-def verified(call: InboundCall, app_secret: str, kind: str) -> Iterator[Mapping[str, Any]]:
-    """The entries of a signed call about ``kind``; none for another object.
+def secrets_of(account: Mapping[str, str]) -> list[str]:
+    """The app secrets a webhook may be signed with: the account's, and the one before it."""
+    return [account.get(name, "") for name in ("app_secret", "previous_app_secret")]
+
+
+def verified(
+    call: InboundCall, app_secrets: Iterable[str], kind: str
+) -> Iterator[Mapping[str, Any]]:
+    """The entries of a call signed with one of ``app_secrets`` about ``kind``; else none.
 
     Raises SignatureInvalid or PayloadMalformed. The signature covers the bytes as sent, with
     their escapes: JSON that was parsed and written again would not fit.
@@ -70,7 +77,7 @@ def verified(call: InboundCall, app_secret: str, kind: str) -> Iterator[Mapping[
     if given and name != "sha256":
         raise SignatureInvalid(f"{_HEADER} does not start with sha256=")
     require_hmac(
-        header=_HEADER, given=digest, secrets=[app_secret], message=call.body, encode=hmac_hex
+        header=_HEADER, given=digest, secrets=app_secrets, message=call.body, encode=hmac_hex
     )
     payload = load_object(call.body)
     return iter(objects(payload.get("entry")) if payload.get("object") == kind else [])

@@ -282,7 +282,9 @@ def _record(account: AccountView, landed: Sequence[Job]) -> bool:
     after = outcomes.read(landed, now)
     flips.record(after.recorded, now)
     outcomes.settle_account(account, after, now)
-    outcomes.settle_addresses(opted_out=after.opted_out, unreachable=after.unreachable, now=now)
+    outcomes.settle_addresses(
+        opted_out=after.opted_out, unreachable=after.unreachable, moved=after.moved, now=now
+    )
     for row, why in after.rejected:
         _blame_words(row, account, why, now)
     if after.next_step:

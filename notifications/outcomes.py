@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import F
 
+from consents import known_as, vendor_news
 from consents import services as consent_services
-from consents import vendor_news
+from consents.addresses import AddressInvalid
 from integrations.contracts import Accepted
 from integrations.errors import (
     ConfigurationError,
@@ -49,8 +50,10 @@ class Aftermath:
     accepted: int = 0
     transient: int = 0
     config_error: ConfigurationError | None = None
-    opted_out: list[int] = field(default_factory=list)
+    opted_out: dict[int, RecipientOptedOut] = field(default_factory=dict)
     unreachable: list[int] = field(default_factory=list)
+    #: delivery -> where its address is now
+    moved: dict[int, str] = field(default_factory=dict)
     rejected: list[tuple[Row, str]] = field(default_factory=list)
 
 
@@ -74,6 +77,8 @@ def _recorded(job: Job, now: datetime, after: Aftermath) -> Recorded:
     )
     if isinstance(result, Accepted):
         after.accepted += 1
+        if result.moved_to:
+            after.moved[row.id] = result.moved_to
         made.vendor_id, made.segments, made.detail = (
             result.vendor_id,
             result.segments,
@@ -121,7 +126,7 @@ def _classify(
     else:
         made.state, made.reason = DeliveryState.FAILED, error.code
         if isinstance(error, RecipientOptedOut):
-            after.opted_out.append(row.id)
+            after.opted_out[row.id] = error
         elif isinstance(error, RecipientUnreachable):
             after.unreachable.append(row.id)
         elif isinstance(error, MessageRejected):
@@ -169,20 +174,41 @@ def settle_account(account: AccountView, after: Aftermath, now: datetime) -> Non
 
 
 def settle_addresses(
-    *, opted_out: Sequence[int], unreachable: Sequence[int], now: datetime
+    *,
+    opted_out: Mapping[int, RecipientOptedOut],
+    unreachable: Sequence[int],
+    moved: Mapping[int, str],
+    now: datetime,
 ) -> None:
-    """Tell the ledger what a vendor said about addresses (delivery ids)."""
+    """Tell the ledger what a vendor said about addresses (by delivery id)."""
     from notifications.models import Delivery
 
     for delivery in Delivery.objects.filter(
-        pk__in=[*opted_out, *unreachable], address__isnull=False
+        pk__in=[*opted_out, *unreachable, *moved], address__isnull=False
     ).select_related("address"):
         assert delivery.address is not None
-        if delivery.pk in opted_out:
+        if delivery.pk in moved:
+            _follow(delivery.address.pk, moved[delivery.pk], now)
+        elif delivery.pk in opted_out:
+            stop = opted_out[delivery.pk]
             vendor_news.record_vendor_opt_out(
                 address_id=delivery.address.pk,
                 idempotency_key=f"vendor-opt-out:{delivery.attempt}",
                 at=now,
+                reason=stop.reason,
+                purpose=stop.purpose,
             )
         else:
             consent_services.mark_unreachable(address_id=delivery.address.pk, at=now)
+
+
+def _follow(address_id: int, value: str, now: datetime) -> None:
+    """An address has another id: what waits for it goes there too."""
+    from notifications.models import Delivery
+
+    try:
+        moved_to = known_as.move_address(address_id=address_id, value=value, at=now)
+    except AddressInvalid:
+        return
+    waiting = (DeliveryState.QUEUED, DeliveryState.WAITING)
+    Delivery.objects.filter(address_id=address_id, state__in=waiting).update(address_id=moved_to)

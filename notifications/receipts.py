@@ -11,8 +11,9 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
+from consents import known_as, vendor_news
 from consents import services as consent_services
-from consents import vendor_news
+from consents.models import ContactAddress
 from integrations import contracts
 from integrations.contracts import ReceiptKind
 from notifications import steps
@@ -35,6 +36,7 @@ _TO_STATE = {
     ReceiptKind.BOUNCED: DeliveryState.FAILED,
     ReceiptKind.EXPIRED: DeliveryState.EXPIRED,
 }
+_CHOICES = frozenset({ReceiptKind.UNSUBSCRIBED, ReceiptKind.RESUBSCRIBED})
 #: a watermark is not looked at further back than this, and their clock may be this much behind
 WATERMARK_REACH = timedelta(days=2)
 CLOCK_SLACK = timedelta(seconds=2)
@@ -64,8 +66,42 @@ def record_receipts(
             )
             if is_new:
                 new += 1
-                _match(receipt, received_at)
+                is_matched = _match(receipt, received_at)
+                if not (is_matched or item.attempt_id or item.vendor_id):
+                    _record_choice(account_id, item, receipt, received_at)
+        if is_new and item.alias:
+            _note_alias(account_id, item, receipt, received_at)
     return new
+
+
+def _record_choice(
+    account_id: int, item: contracts.Receipt, receipt: Receipt, now: datetime
+) -> None:
+    """What somebody chose in the vendor's own settings; it is about no message."""
+    if not (item.recipient and item.purpose) or item.kind not in _CHOICES:
+        return
+    account = ProviderAccount.objects.select_related("restaurant").get(pk=account_id)
+    vendor_news.record_choice_at_vendor(
+        sender_group_id=account.restaurant.sender_group_id,
+        channel=account.channel,
+        value=item.recipient,
+        region=account.restaurant.country,
+        purpose=item.purpose,
+        is_stopped=item.kind == ReceiptKind.UNSUBSCRIBED,
+        at=item.vendor_time or now,
+        now=now,
+        idempotency_key=f"receipt:{account_id}:{receipt.event_id}",
+    )
+
+
+def _note_alias(account_id: int, item: contracts.Receipt, receipt: Receipt, now: datetime) -> None:
+    """Whom the vendor means by another id; outside the transaction that holds the delivery."""
+    address_id = receipt.delivery.address_id if receipt.delivery else None
+    if address_id is None and item.recipient:
+        found = _address_of(account_id, item.recipient)
+        address_id = found.pk if found else None
+    if address_id is not None:
+        known_as.note_alias(address_id=address_id, alias=item.alias, at=now)
 
 
 def _each(account_id: int, receipts: Sequence[contracts.Receipt]) -> Iterator[contracts.Receipt]:
@@ -81,14 +117,18 @@ def _each(account_id: int, receipts: Sequence[contracts.Receipt]) -> Iterator[co
                 yield replace(item, attempt_id=str(delivery.attempt), event_id=event, up_to=None)
 
 
-def _covered(account_id: int, item: contracts.Receipt) -> Iterable[Delivery]:
+def _address_of(account_id: int, recipient: str) -> ContactAddress | None:
     account = ProviderAccount.objects.select_related("restaurant").get(pk=account_id)
-    address = vendor_news.find_address(
+    return vendor_news.find_address(
         sender_group_id=account.restaurant.sender_group_id,
         channel=account.channel,
-        value=item.recipient,
+        value=recipient,
         region=account.restaurant.country,
     )
+
+
+def _covered(account_id: int, item: contracts.Receipt) -> Iterable[Delivery]:
+    address = _address_of(account_id, item.recipient)
     if address is None or item.up_to is None:
         return ()
     behind = [DeliveryState.ACCEPTED]
@@ -106,7 +146,10 @@ def event_id(item: contracts.Receipt) -> str:
     """The vendor's event id, or one made of everything the statement says."""
     if item.event_id:
         return item.event_id[:200]
-    words = (item.vendor_id, item.attempt_id, item.kind, item.vendor_code, str(item.vendor_time))
+    words = [item.vendor_id, item.attempt_id, item.kind, item.vendor_code, str(item.vendor_time)]
+    if not (item.vendor_id or item.attempt_id):
+        # a choice is told apart by who made it
+        words += [item.recipient, item.purpose]
     return "made:" + hashlib.sha256("|".join(words).encode()).hexdigest()
 
 
@@ -145,6 +188,8 @@ def _fold(receipt: Receipt, delivery: Delivery, now: datetime) -> None:
     kind = ReceiptKind(receipt.kind)
     if kind in (ReceiptKind.COMPLAINED, ReceiptKind.UNSUBSCRIBED):
         _withdraw(receipt, delivery, "complaint" if kind == ReceiptKind.COMPLAINED else "user", now)
+        return
+    if kind == ReceiptKind.RESUBSCRIBED:
         return
     state = _TO_STATE[kind]
     current = _RANK.get(DeliveryState(delivery.state))

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 
 from django.db import transaction
 
+from consents import known_as, vendor_news
 from consents import services as consent_services
-from consents import vendor_news
 from consents.models import ContactAddress
 from integrations import contracts
 from notifications import linking, outbox, routing, steps, to_staff
@@ -56,11 +56,15 @@ def _record_reply(account: AccountView, reply: contracts.Reply, received_at: dat
         return False
     if reply.action.get("type") == "link" and _link(account, config, reply, message, received_at):
         return True
+    is_known = address is not None
+    if address is not None:
+        _note_alias(address, reply, received_at)
     order = latest_order(config, address)
     outcome = consent_services.handle_inbound_words(
         sender_group_id=config.sender_group_id,
         channel=channel,
-        value=reply.sender,
+        # whoever the vendor names by an alias speaks for the address we know them by
+        value=(address.value if address else "") or reply.sender,
         region=config.country,
         text=reply.text,
         occurred_at=reply.occurred_at or received_at,
@@ -73,6 +77,8 @@ def _record_reply(account: AccountView, reply: contracts.Reply, received_at: dat
     )
     address = address or _sender(config, channel, reply)
     if address is not None:
+        if not is_known:
+            _note_alias(address, reply, received_at)
         _note_contact(account, address, reply.occurred_at or received_at)
     message.intent, message.order, message.address = outcome.intent, order, address
     message.save(update_fields=["intent", "order", "address"])
@@ -123,8 +129,15 @@ def _sender(
     )
 
 
+def _note_alias(address: ContactAddress, reply: contracts.Reply, now: datetime) -> None:
+    if reply.alias:
+        known_as.note_alias(address_id=address.pk, alias=reply.alias, at=now)
+
+
 def _note_contact(account: AccountView, address: ContactAddress, at: datetime) -> None:
-    """What it means for the address that the person wrote: we may answer, and only there."""
+    """What it means for the address that the person wrote: they are there, and we may answer."""
+    if address.unreachable_at is not None and address.unreachable_at <= at:
+        consent_services.mark_reachable(address_id=address.pk)
     if account.window_s:
         until = at + timedelta(seconds=account.window_s)
         consent_services.open_window(address_id=address.pk, until=until)

@@ -64,6 +64,8 @@ class Accepted:
     vendor_id: str = ""
     segments: int = 0
     detail: str = ""
+    #: the address is another one from now on; the message went there
+    moved_to: str = field(default="", repr=False)
 
 
 class ReceiptKind(StrEnum):
@@ -78,6 +80,8 @@ class ReceiptKind(StrEnum):
     BOUNCED = "bounced"
     COMPLAINED = "complained"
     UNSUBSCRIBED = "unsubscribed"
+    #: the person took back a stop they had set at the vendor
+    RESUBSCRIBED = "resubscribed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,8 @@ class Receipt:
 
     At least one of ``attempt_id`` (what we put into the request and the vendor echoed) and
     ``vendor_id`` is set; a watermark ("everything up to then was read") has ``recipient`` and
-    ``up_to`` instead. ``error`` is the class of errors.py a failed receipt stands for.
+    ``up_to`` instead, and what a person chose at the vendor has ``recipient`` and ``purpose``.
+    ``error`` is the class of errors.py a failed receipt stands for.
     """
 
     kind: ReceiptKind
@@ -99,6 +104,10 @@ class Receipt:
     event_id: str = ""
     recipient: str = ""
     up_to: datetime | None = None
+    #: what a stop of the person's, or its end, is about: "marketing"; "" = the whole channel
+    purpose: str = ""
+    #: another id the vendor has for the same person, by which alone it may name them later
+    alias: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,8 @@ class Reply:
     action: Mapping[str, str] = field(default_factory=dict)
     #: which of our numbers or pages it was sent to
     recipient: str = ""
+    #: another id the vendor has for the sender, by which alone it may name them later
+    alias: str = ""
     #: the vendor's conversation it was said in (a ticket): our answer goes there, as its
     #: ``Message.replaces_vendor_id``
     thread: str = ""

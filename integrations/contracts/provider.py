@@ -92,7 +92,17 @@ class Provider:
 
     async def send(self, message: Message, http: Http) -> Accepted:
         """request -> the network -> outcome. Raises the errors of errors.py, nothing else."""
-        return self.outcome(message, await self.exchange(self.request(message), http))
+        try:
+            return self.outcome(message, await self.exchange(self.request(message), http))
+        except MessageRejected as refusal:
+            other = self.instead(message, refusal)
+            if other is None:
+                raise
+            return self.outcome(other, await self.exchange(self.request(other), http))
+
+    def instead(self, message: Message, refusal: MessageRejected) -> Message | None:
+        """What goes out at once, and once, in place of a message refused without effect. Pure."""
+        return None
 
     async def exchange(self, request: HttpRequest, http: Http) -> HttpResponse:
         """One request of this account and its answer; adapters with access tokens add theirs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from integrations import meta_graph
@@ -30,7 +31,7 @@ from integrations.errors import (
     RecipientUnreachable,
 )
 from integrations.payloads import inner, objects, text
-from integrations.providers.messenger_codes import fault_of
+from integrations.providers.messenger_codes import WINDOW_CLOSED, fault_of
 from integrations.signatures import hmac_hex
 
 _LONGEST_TEXT = 2000
@@ -39,13 +40,14 @@ _DEFAULT_VARIABLES = "order,status"
 _PERSON = re.compile(r"\d{3,40}", re.ASCII)
 _TEMPLATE = re.compile(r"([a-z0-9_]{1,512})(?::([A-Za-z]{2,3}(?:_[A-Z]{2})?))?")
 STATUS_BUTTON = "Order status"
+STOP_BUTTON = "Stop"
 
 
 class Messenger(Provider):
     """Text inside the 24 hours a guest's message opens, utility templates outside them.
 
     A message template of ours with a vendor template ("name" or "name:en") goes out as UTILITY
-    where the Page may send those; everything else is text.
+    outside them, where the Page may send those; everything else is text.
     """
 
     key = "messenger"
@@ -61,6 +63,13 @@ class Messenger(Provider):
             secret=True,
             help="verifies webhooks",
             example="app-secret-0123456789abcdef",
+        ),
+        Setting(
+            "previous_app_secret",
+            label="Previous app secret",
+            secret=True,
+            required=False,
+            help="while rotating: webhooks signed with it are believed too, until you remove it",
         ),
         Setting(
             "verify_token",
@@ -141,6 +150,13 @@ class Messenger(Provider):
             raise OutcomeUnknown(self.key, response, detail="no message id in the answer")
         return Accepted(vendor_id=vendor_id)
 
+    def instead(self, message: Message, refusal: MessageRejected) -> Message | None:
+        """The utility template, where the window turned out to be closed."""
+        is_closed = refusal.vendor_code in WINDOW_CLOSED
+        if is_closed and message.window_open and self._may_begin(message):
+            return replace(message, window_open=False)
+        return None
+
     def handshake(self, call: InboundCall) -> Reply200 | None:
         """Meta's test of the webhook URL."""
         return meta_graph.answer_challenge(call, self.account["verify_token"])
@@ -160,21 +176,33 @@ class Messenger(Provider):
         return f"{host}/{self.account['page_id']}?ref={token}"
 
     def _events(self, call: InboundCall) -> Iterator[dict[str, Any]]:
-        for entry in meta_graph.verified(call, self.account["app_secret"], "page"):
+        for entry in meta_graph.verified(call, meta_graph.secrets_of(self.account), "page"):
             # one app may serve several Pages; the others have accounts of their own
+            # "standby" beside "messaging" is what others say while another app has the thread
             if text(entry.get("id")) in ("", self.account["page_id"]):
                 yield from objects(entry.get("messaging"))
 
+    def _may_begin(self, message: Message) -> bool:
+        return bool(message.vendor_template) and self.can_begin(self.account)
+
     def _content(self, message: Message, body: str) -> dict[str, Any]:
-        if message.vendor_template and self.account.get("utility_messages") == "yes":
+        # in the guest's window our own words say more than a template
+        if self._may_begin(message) and not message.window_open:
             utility = {"template": self._template(message), "metadata": message.attempt_id}
             return {"messaging_type": "UTILITY", "message": utility}
         is_answer = message.purpose == "service_reply"
-        said: dict[str, Any] = {"text": body, "metadata": message.attempt_id}
-        if is_answer:
-            payload = f"status:{message.order.get('number', '')}"[:_LONGEST_PAYLOAD]
-            button = {"content_type": "text", "title": STATUS_BUTTON, "payload": payload}
-            said["quick_replies"] = [button]
+        payload = f"status:{message.order.get('number', '')}"[:_LONGEST_PAYLOAD]
+        buttons = [(STATUS_BUTTON, payload)]
+        if not is_answer:
+            buttons.append((STOP_BUTTON, "stop"))
+        said = {
+            "text": body,
+            "metadata": message.attempt_id,
+            "quick_replies": [
+                {"content_type": "text", "title": title, "payload": pressed}
+                for title, pressed in buttons
+            ],
+        }
         return {"messaging_type": "RESPONSE" if is_answer else "UPDATE", "message": said}
 
     def _template(self, message: Message) -> dict[str, Any]:

@@ -29,12 +29,16 @@ _CONTENT = Fault(MessageRejected)
 _GONE = Fault(RecipientUnreachable)
 _STOP = Fault(ConfigurationError)
 
+#: outside the 24 hours: the person is fine, only this kind of message is not
+WINDOW_CLOSED = frozenset({"10/2018278", "10/2534022", "10/2018065"})
+#: another app (a person at the Page's inbox) has this one conversation; the Page is fine
+ANOTHER_APP = (10, 2018300)
+
 #: (code, subcode); subcode 0 is the code on its own or with a subcode nobody listed
 FAULTS: Mapping[tuple[int, int], Fault] = {
     **dict.fromkeys(((1, 0), (2, 0), (1200, 0)), Fault(TransientError)),
     **dict.fromkeys(((4, 0), (17, 0), (32, 0), (613, 0), (80006, 0)), Fault(RateLimited, 60.0)),
-    # outside the 24 hours: the person is fine, only this kind of message is not
-    **dict.fromkeys(((10, 2018278), (10, 2534022), (10, 2018065)), _CONTENT),
+    **dict.fromkeys(((10, 2018278), (10, 2534022), (10, 2018065), ANOTHER_APP), _CONTENT),
     **dict.fromkeys(((10, 2018108), (551, 0), (200, 1545041), (100, 2018001)), _GONE),
     (100, 0): _CONTENT,
     **dict.fromkeys(((10, 0), (190, 0), (200, 0), (230, 0), (368, 0)), _STOP),

@@ -46,7 +46,6 @@ _ADDRESS = re.compile(r"(-?[0-9]{1,19})(?:/([0-9]{1,19}))?", re.ASCII)
 
 #: words in the description of an error -> what they mean, in this order
 _DESCRIPTIONS: tuple[tuple[int, str, type[IntegrationError] | type[ConfigurationError]], ...] = (
-    (403, "bot was blocked by the user", RecipientOptedOut),
     (403, "user is deactivated", RecipientUnreachable),
     (403, "bot was kicked from", RecipientUnreachable),
     (403, "bot is not a member of", RecipientUnreachable),
@@ -77,9 +76,8 @@ class _CannotEdit(MessageRejected):
 class Telegram(Provider):
     """Bot API: one JSON call per message, words and buttons back.
 
-    ``send`` is overridden because Telegram names two cases in which the very message must go out
-    a second time at once, and differently: to the new id of a group, and as a new message where
-    the earlier one cannot be changed. Neither first try had any effect.
+    ``send`` is overridden because Telegram may say that a group has a new id: the message goes out
+    a second time at once, there. The first try had no effect.
     """
 
     key = "telegram"
@@ -100,6 +98,13 @@ class Telegram(Provider):
             secret=True,
             required=False,
             help="you choose it, 1 to 256 of A-Z a-z 0-9 _ -; without it answers are refused",
+        ),
+        Setting(
+            "previous_secret_token",
+            label="Previous webhook secret token",
+            secret=True,
+            required=False,
+            help="while rotating: calls that bear it are believed too, until you remove it",
         ),
         Setting("bot_username", label="Bot username", required=False, help="without the @"),
     )
@@ -159,6 +164,8 @@ class Telegram(Provider):
         moved = text(inner(answer, "parameters").get("migrate_to_chat_id"))
         if status == 400 and moved:
             raise _Moved(self.key, response, moved)
+        if status == 403 and "bot was blocked by the user" in said:
+            raise RecipientOptedOut(self.key, response, reason="user")
         self._raise_for_words(status, said, response)
         if status == 400:
             raise MessageRejected(self.key, response)
@@ -170,32 +177,35 @@ class Telegram(Provider):
         self.raise_for_status(replace(response, status=status))
         raise OutcomeUnknown(self.key, response, detail="the answer is unreadable")
 
+    def instead(self, message: Message, refusal: MessageRejected) -> Message | None:
+        """A new message, where the earlier one cannot be changed."""
+        is_gone = isinstance(refusal, _CannotEdit)
+        return replace(message, replaces_vendor_id="") if is_gone else None
+
     async def send(self, message: Message, http: Http) -> Accepted:
-        """As inherited, and once more where Telegram says how it would work."""
+        """As inherited, and once more to the new id of a group."""
         try:
             return await super().send(message, http)
-        except _CannotEdit:
-            return await super().send(replace(message, replaces_vendor_id=""), http)
         except _Moved as moved:
             try:
                 again = replace(message, to=moved.chat, replaces_vendor_id="")
                 accepted = await super().send(again, http)
             except _Moved as error:
                 raise RecipientUnreachable(self.key, detail="the group moved twice") from error
-            return replace(accepted, detail=f"the group's new id is {moved.chat}")
+            return replace(accepted, moved_to=moved.chat, detail="the group has a new id")
 
     def replies(self, call: InboundCall) -> list[Reply]:
         """The words or button of one update, or the stop of somebody who blocked the bot.
 
         A deep link's ``/start <token>`` is an action "link" with the token.
         """
-        update = verified(call, self.account.get("secret_token", ""))
+        update = verified(call, self._secrets())
         reply = read_reply(update, self.account.get("bot_username", "").lstrip("@"))
         return [reply] if reply is not None else []
 
     def answer(self, call: InboundCall) -> Reply200:
         """Ends the spinner of a pressed button; anything else needs an empty 200 only."""
-        update = verified(call, self.account.get("secret_token", ""))
+        update = verified(call, self._secrets())
         query_id = text(inner(update, "callback_query").get("id"))
         if not query_id:
             return Reply200()
@@ -209,6 +219,9 @@ class Telegram(Provider):
             return ""
         host = "https://t.me" if self.base_url == self.live_base_url else f"{self.base_url}/link"
         return f"{host}/{quote(bot)}?start={token}"
+
+    def _secrets(self) -> list[str]:
+        return [self.account.get(f"{age}secret_token", "") for age in ("", "previous_")]
 
     def _method(self, name: str) -> str:
         # the token is in the path: a URL of ours is a secret

@@ -7,17 +7,22 @@ be one nobody else knows, a different one for each bot.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from integrations.contracts import Channel, InboundCall, Reply
 from integrations.errors import PayloadMalformed, SignatureInvalid
 from integrations.payloads import inner, load_object, text, unix_time
-from integrations.signatures import is_same
+from integrations.signatures import matches_any
 
 _SECRET = "x-telegram-bot-api-secret-token"  # noqa: S105 - the name of a header
 _LONGEST_TEXT = 4096
 _COMMAND = re.compile(r"/([a-z_]{1,32})(?:@(\w+))?(?:\s+(.*))?", re.IGNORECASE | re.DOTALL)
+#: what stands for words; in an animation there is a document, too
+_MEDIA = (
+    *("photo", "voice", "audio", "video", "video_note", "animation", "document", "sticker"),
+    *("location", "contact"),
+)
 _LINK_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 #: what our commands say in words; /start alone explains and restores no consent
 _COMMANDS: Mapping[str, str] = {
@@ -29,14 +34,18 @@ _COMMANDS: Mapping[str, str] = {
 }
 
 
-def verified(call: InboundCall, secret: str) -> Mapping[str, Any]:
-    """The update in a call Telegram made. Raises SignatureInvalid or PayloadMalformed."""
-    if not secret:
+def verified(call: InboundCall, secrets: Iterable[str]) -> Mapping[str, Any]:
+    """The update in a call that bears one of ``secrets``; empty ones are none.
+
+    Raises SignatureInvalid or PayloadMalformed.
+    """
+    known = [secret for secret in secrets if secret]
+    if not known:
         raise SignatureInvalid("no secret token is set on the account")
     given = call.headers.get(_SECRET, "")
     if not given:
         raise SignatureInvalid("header X-Telegram-Bot-Api-Secret-Token is missing")
-    if not is_same(given, secret):
+    if not matches_any(given, known):
         raise SignatureInvalid(
             f"X-Telegram-Bot-Api-Secret-Token ({len(given)} characters) is not the account's"
         )
@@ -69,6 +78,9 @@ def _said(update_id: str, message: Mapping[str, Any], bot_username: str) -> Repl
     if not chat or inner(message, "from").get("is_bot") is True:
         return None
     words = str(message.get("text") or message.get("caption") or "")[:_LONGEST_TEXT]
+    words = words or next((f"[{kind}]" for kind in _MEDIA if message.get(kind)), "")
+    if not words:
+        return None  # somebody joined, a group got a new id or title
     action: dict[str, str] = {}
     command = _COMMAND.fullmatch(words.strip())
     if command is not None:

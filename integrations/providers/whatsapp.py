@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from integrations import meta_graph
@@ -17,7 +18,6 @@ from integrations.contracts import (
     Message,
     Provider,
     Receipt,
-    ReceiptKind,
     Reply,
     Reply200,
     Setting,
@@ -34,20 +34,14 @@ from integrations.providers.whatsapp_codes import (
     CONFIGURATION,
     FAULTS,
     STOPPED_MARKETING,
-    error_word,
+    WINDOW_CLOSED,
 )
+from integrations.providers.whatsapp_statuses import alias_of, choices, statuses
 
 _LONGEST_TEXT = 4096
 #: longest body of a message with buttons
 _LONGEST_BODY = 1024
 _LONGEST_PARAMETER = 1024
-_KINDS: Mapping[str, ReceiptKind] = {
-    "sent": ReceiptKind.SENT,
-    "delivered": ReceiptKind.DELIVERED,
-    "read": ReceiptKind.READ,
-    "played": ReceiptKind.READ,
-    "failed": ReceiptKind.FAILED,
-}
 #: a business-scoped user id stands where the phone number is not known
 _USER_ID = re.compile(r"[A-Z]{2}\.[A-Za-z0-9]{1,128}")
 _TEMPLATE = re.compile(r"([a-z0-9_]{1,512})(?::([A-Za-z]{2,3}(?:_[A-Z]{2})?))?")
@@ -88,6 +82,13 @@ class WhatsApp(Provider):
             secret=True,
             help="verifies webhooks",
             example="app-secret-0123456789abcdef",
+        ),
+        Setting(
+            "previous_app_secret",
+            label="Previous app secret",
+            secret=True,
+            required=False,
+            help="while rotating: webhooks signed with it are believed too, until you remove it",
         ),
         Setting(
             "verify_token",
@@ -163,33 +164,39 @@ class WhatsApp(Provider):
             raise OutcomeUnknown(self.key, response, detail="no message id in the answer")
         return Accepted(vendor_id=text(sent.get("id")), detail=text(sent.get("message_status"), 40))
 
+    def instead(self, message: Message, refusal: MessageRejected) -> Message | None:
+        """The template, where the window turned out to be closed (or open at another number)."""
+        is_closed = refusal.vendor_code == str(WINDOW_CLOSED)
+        if is_closed and message.vendor_template and message.window_open:
+            return replace(message, window_open=False)
+        return None
+
     def handshake(self, call: InboundCall) -> Reply200 | None:
         """Meta's test of the webhook URL."""
         return meta_graph.answer_challenge(call, self.account["verify_token"])
 
     def receipts(self, call: InboundCall) -> list[Receipt]:
-        """Every status of our number in one call; they come in any order, and twice."""
-        return [
-            receipt
-            for value in self._values(call)
-            for status in objects(value.get("statuses"))
-            if (receipt := _receipt(status)) is not None
-        ]
+        """Every status of our number in one call, and what people chose about marketing.
+
+        They come in any order, and twice.
+        """
+        found = [one for value in self._values(call, "messages") for one in statuses(value)]
+        chosen = (one for value in self._values(call, "user_preferences") for one in choices(value))
+        return [*found, *chosen]
 
     def replies(self, call: InboundCall) -> list[Reply]:
         """Every message to our number in one call; reactions and system notes are left out."""
         return [
             reply
-            for value in self._values(call)
+            for value in self._values(call, "messages")
             for found in objects(value.get("messages"))
             if (reply := self._reply(found, value)) is not None
         ]
 
-    def _values(self, call: InboundCall) -> Iterator[dict[str, Any]]:
-        for entry in meta_graph.verified(
-            call, self.account["app_secret"], "whatsapp_business_account"
-        ):
-            for value in meta_graph.changes(entry, "messages"):
+    def _values(self, call: InboundCall, field: str) -> Iterator[dict[str, Any]]:
+        secrets = meta_graph.secrets_of(self.account)
+        for entry in meta_graph.verified(call, secrets, "whatsapp_business_account"):
+            for value in meta_graph.changes(entry, field):
                 # one app may hold several numbers; the others have accounts of their own
                 number = inner(value, "metadata").get("phone_number_id")
                 if number in (None, self.account["phone_number_id"]):
@@ -252,7 +259,9 @@ class WhatsApp(Provider):
         if fault is None:
             return
         if code == STOPPED_MARKETING and message.purpose == "marketing":
-            raise RecipientOptedOut(self.key, response, vendor_code=vendor_code)
+            raise RecipientOptedOut(
+                self.key, response, vendor_code=vendor_code, purpose="marketing", reason="user"
+            )
         if fault.error is RateLimited:
             wait_s = response.retry_after_s()
             raise RateLimited(
@@ -265,7 +274,9 @@ class WhatsApp(Provider):
 
     def _reply(self, found: Mapping[str, Any], value: Mapping[str, Any]) -> Reply | None:
         kind = text(found.get("type"))
-        sender = text(found.get("from")) or text(found.get("from_user_id"))
+        number = text(found.get("from"))
+        alias = text(found.get("from_user_id")) or alias_of(value, number)
+        sender = number or alias
         said, payload = _words(kind, found)
         if not sender or not text(found.get("id")) or said is None:
             return None
@@ -277,6 +288,7 @@ class WhatsApp(Provider):
             occurred_at=meta_graph.moment(found.get("timestamp")),
             action={"type": "button", "value": payload} if payload else {},
             recipient=text(inner(value, "metadata").get("display_phone_number")),
+            alias=alias if number else "",
         )
 
 
@@ -308,25 +320,6 @@ def _words(kind: str, found: Mapping[str, Any]) -> tuple[str | None, str]:
     if kind in _MEDIA:
         return text(inner(found, kind).get("caption"), _LONGEST_TEXT) or f"[{kind}]", ""
     return None, ""
-
-
-def _receipt(status: Mapping[str, Any]) -> Receipt | None:
-    kind = _KINDS.get(text(status.get("status")))
-    vendor_id = text(status.get("id"))
-    attempt_id = text(status.get("biz_opaque_callback_data"))
-    if kind is None or not (vendor_id or attempt_id):
-        return None
-    has_failed = kind is ReceiptKind.FAILED
-    code = meta_graph.whole(next(iter(objects(status.get("errors"))), {}).get("code"))
-    return Receipt(
-        kind=kind,
-        vendor_id=vendor_id,
-        attempt_id=attempt_id,
-        vendor_time=meta_graph.moment(status.get("timestamp")),
-        vendor_code=str(code) if has_failed and code else "",
-        error=error_word(code) if has_failed and code else "",
-        recipient=text(status.get("recipient_id")) or text(status.get("recipient_user_id")),
-    )
 
 
 def _parameter(value: str) -> str:

@@ -18,6 +18,8 @@ from integrations.errors import (
 
 #: the recipient stopped marketing; order updates stay allowed
 STOPPED_MARKETING = 131050
+#: only a template may be sent now
+WINDOW_CLOSED = 131047
 CONFIGURATION = (
     frozenset({0, 3, 10, 33, 190, 368, 130497, 131005, 131030, 131031, 131037, 131042, 131045})
     | frozenset({131048, 131064, 133010})
@@ -41,7 +43,7 @@ FAULTS: Mapping[int, Fault] = {
     131056: Fault(RateLimited, 6.0),
     131026: Fault(RecipientUnreachable),
     131021: Fault(RecipientUnreachable),
-    131047: _CONTENT,  # outside the 24 hours only a template may be sent
+    WINDOW_CLOSED: _CONTENT,
     131049: _CONTENT,
     130472: _CONTENT,
     131062: _CONTENT,

@@ -113,6 +113,7 @@ def receipts(fixture: Mapping[str, Any]) -> list[Receipt]:
                 **fields,
                 "kind": ReceiptKind(fields["kind"]),
                 "vendor_time": _time(fields.get("vendor_time")),
+                "up_to": _time(fields.get("up_to")),
             }
         )
         for fields in fixture["receipts"]

@@ -40,6 +40,7 @@ _MAGIC: Mapping[str, tuple[int, int, int, str]] = {
     "5550002": (400, 100, 2018001, "No matching user found"),
     "5550012": (400, 613, 0, "Calls to this API have exceeded the rate limit"),
     "5550013": (400, 10, 1893063, "This Page is temporarily restricted"),
+    "5550014": (400, 10, 2018300, "Another app is controlling this thread now"),
     "5550050": (500, 2, 0, "Service temporarily unavailable"),
 }
 
@@ -183,13 +184,20 @@ class Messenger(SandboxVendor):
     def reply(
         self, account: SandboxAccount, words: Mapping[str, Any]
     ) -> tuple[SandboxReply, VendorCall]:
-        """Words of the person ``from``; ``payload`` makes it a quick reply, ``ref`` a link."""
+        """Words of the person ``from``; ``payload`` makes it a quick reply, ``ref`` a link.
+
+        ``read`` says instead that they read everything up to now.
+        """
         person, said = str(words.get("from", "")), str(words.get("text", ""))
         if not person:
             raise ValueError("'from' is the page-scoped id of the person")
         page, message_id = account.settings["page_id"], str(words.get("id") or "m_" + random_hex())
         event: dict[str, Any] = {"sender": {"id": person}, "recipient": {"id": page}}
-        if words.get("ref"):
+        if words.get("read"):
+            # reading is no word to the Page: it opens no window
+            event["read"] = {"watermark": int(time.time() * 1000)}
+            page, said = "", "(read)"
+        elif words.get("ref"):
             ref = {"ref": str(words["ref"]), "source": "SHORTLINK", "type": "OPEN_THREAD"}
             event["referral"] = ref
         else:

@@ -38,10 +38,17 @@ _MAGIC_ERRORS: Mapping[str, tuple[int, int, str]] = {
     "15005550012": (429, 130429, "Rate limit hit"),
     "15005550016": (400, 131056, "(Business Account, Consumer Account) pair rate limit hit"),
     "15005550041": (400, 132001, "Template name does not exist in the translation"),
+    "15005550042": (400, 132015, "Template is paused"),
+    "15005550043": (400, 131050, "The recipient has stopped marketing messages"),
     "15005550050": (500, 131000, "Something went wrong"),
 }
 #: recipient -> code of the failed status that follows acceptance
-_MAGIC_FAILURES: Mapping[str, int] = {"15005550030": 131026, "15005550031": 131049}
+_MAGIC_FAILURES: Mapping[str, int] = {
+    "15005550030": 131026,
+    "15005550031": 131049,
+    "15005550032": 131050,
+    "15005550033": 132015,
+}
 
 
 class WhatsApp(SandboxVendor):
@@ -55,9 +62,13 @@ class WhatsApp(SandboxVendor):
         Magic("+15005550012", "429 / 130429 throttled"),
         Magic("+15005550016", "131056 too many to this person"),
         Magic("+15005550041", "132001 template missing"),
+        Magic("+15005550042", "132015 template paused"),
+        Magic("+15005550043", "131050 stopped marketing"),
         Magic("+15005550050", "500 / 131000 server error"),
         Magic("+15005550030", "accepted, then failed 131026"),
         Magic("+15005550031", "accepted, then failed 131049"),
+        Magic("+15005550032", "accepted, then failed 131050 (stopped marketing)"),
+        Magic("+15005550033", "accepted, then failed 132015 (template paused)"),
     )
 
     def routes(self) -> Iterable[Route]:
@@ -134,7 +145,7 @@ class WhatsApp(SandboxVendor):
         number = _own_number(account)
         return any(
             reply.vendor == self.key
-            and reply.sender.lstrip("+") == to
+            and to in (reply.sender.lstrip("+"), user_id(reply.sender))
             and reply.to == number
             and time.time() - reply.at < WINDOW_S
             for reply in self.state.replies
@@ -181,20 +192,31 @@ class WhatsApp(SandboxVendor):
                 status["biz_opaque_callback_data"] = payload["biz_opaque_callback_data"]
             if kind == "failed":
                 status["errors"] = [{"code": code, "title": "Message undeliverable"}]
+            if not to.isdecimal():
+                status["recipient_user_id"] = status.pop("recipient_id")
             plans.append(ReceiptPlan(kind, after_ms, partial(_status_call, account, url, status)))
         self.post_receipts(message_id, plans)
 
     def reply(
         self, account: SandboxAccount, words: Mapping[str, Any]
     ) -> tuple[SandboxReply, VendorCall]:
-        """Words of the number ``from``; ``payload`` makes it a press of a template's button."""
+        """Words of the number ``from``; ``payload`` makes it a press of a template's button.
+
+        ``hides_number`` names the person by their business-scoped id alone, as Meta does for who
+        goes by a user name. ``marketing`` "stop" or "resume" is their choice in the app instead.
+        """
         number, said = str(words.get("from", "")), str(words.get("text", ""))
         if not number:
             raise ValueError("'from' is the phone number that replies")
-        wa_id = number.lstrip("+")
+        ids = _ids(number)
+        if words.get("hides_number"):
+            del ids["wa_id"]
+        if words.get("marketing"):
+            return self._choice(account, number, ids, str(words["marketing"]))
         message_id = str(words.get("id") or "wamid." + random_hex(20))
         found: dict[str, Any] = {
-            "from": wa_id,
+            "from": ids.get("wa_id"),
+            "from_user_id": ids["user_id"],
             "id": message_id,
             "timestamp": str(int(time.time())),
             "type": "text",
@@ -204,15 +226,41 @@ class WhatsApp(SandboxVendor):
             del found["text"]
             button = {"payload": str(words["payload"]), "text": said}
             found.update(type="button", button=button)
-        value = {
-            "contacts": [{"profile": {"name": "Guest"}, "wa_id": wa_id}],
-            "messages": [found],
-        }
+        if found["from"] is None:
+            del found["from"]
+        value = {"contacts": [{"profile": {"name": "Guest"}, **ids}], "messages": [found]}
         reply = SandboxReply(
             vendor=self.key, id=message_id, sender=number, to=_own_number(account), text=said
         )
         url = account.target(account.webhook_url)
         return reply, meta_graph.signed_call(account, url, _envelope(account, value))
+
+    def _choice(
+        self, account: SandboxAccount, number: str, ids: Mapping[str, str], value: str
+    ) -> tuple[SandboxReply, VendorCall]:
+        now = int(time.time())
+        choice = {**ids, "category": "marketing_messages", "value": value, "timestamp": now}
+        choice["detail"] = f"User requested to {value} marketing messages"
+        envelope = _envelope(account, {"user_preferences": [choice]}, "user_preferences")
+        reply = SandboxReply(
+            vendor=self.key,
+            id="preference." + random_hex(10),
+            sender=number,
+            # a choice is no word to the business: it opens no window
+            to="",
+            text=f"({value} marketing)",
+        )
+        return reply, meta_graph.signed_call(account, account.target(account.webhook_url), envelope)
+
+
+def user_id(number: str) -> str:
+    """The business-scoped id of the person with a number, always the same."""
+    digits = number.lstrip("+")
+    return f"US.9{digits}" if digits.isdecimal() else digits
+
+
+def _ids(number: str) -> dict[str, str]:
+    return {"wa_id": number.lstrip("+"), "user_id": user_id(number)}
 
 
 def _own_number(account: SandboxAccount) -> str:
@@ -221,16 +269,21 @@ def _own_number(account: SandboxAccount) -> str:
 
 def _status_call(account: SandboxAccount, url: str, status: dict[str, Any]) -> VendorCall:
     stamped = {**status, "timestamp": str(int(time.time()))}
-    return meta_graph.signed_call(account, url, _envelope(account, {"statuses": [stamped]}))
+    value: dict[str, Any] = {"statuses": [stamped]}
+    if "recipient_id" in status:
+        value["contacts"] = [_ids(status["recipient_id"])]
+    return meta_graph.signed_call(account, url, _envelope(account, value))
 
 
-def _envelope(account: SandboxAccount, value: dict[str, Any]) -> dict[str, Any]:
+def _envelope(
+    account: SandboxAccount, value: dict[str, Any], field: str = "messages"
+) -> dict[str, Any]:
     metadata = {
         "display_phone_number": "12025550100",
         "phone_number_id": account.settings["phone_number_id"],
     }
     whole = {"messaging_product": "whatsapp", "metadata": metadata, **value}
-    change = {"field": "messages", "value": whole}
+    change = {"field": field, "value": whole}
     return {
         "object": "whatsapp_business_account",
         "entry": [{"id": "102290129340398", "changes": [change]}],

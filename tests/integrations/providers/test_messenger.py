@@ -36,6 +36,7 @@ CODES: list[tuple[int, int | None, type[Exception]]] = [
     (10, 2018278, MessageRejected),
     (10, 2534022, MessageRejected),
     (10, 2018065, MessageRejected),
+    (10, 2018300, MessageRejected),
     (10, 2018108, RecipientUnreachable),
     (551, None, RecipientUnreachable),
     (551, 1545041, RecipientUnreachable),
@@ -108,7 +109,8 @@ def test_news_inside_the_window() -> None:
     assert body["messaging_type"] == "UPDATE"
     assert body["message"]["text"] == "On its way"
     assert body["message"]["metadata"] == files.message("messenger").attempt_id
-    assert "quick_replies" not in body["message"]
+    buttons = [(b["title"], b["payload"]) for b in body["message"]["quick_replies"]]
+    assert buttons == [("Order status", "status:1042"), ("Stop", "stop")]
 
 
 def test_an_answer_carries_a_button() -> None:
@@ -116,6 +118,25 @@ def test_an_answer_carries_a_button() -> None:
     assert body["messaging_type"] == "RESPONSE"
     [button] = body["message"]["quick_replies"]
     assert (button["title"], button["payload"]) == ("Order status", "status:1042")
+
+
+def test_inside_the_window_our_own_words_go_out_instead_of_a_template() -> None:
+    assert sent(window_open=False)["messaging_type"] == "UTILITY"
+    body = sent(window_open=True)
+    assert (body["messaging_type"], "template" in body["message"]) == ("UPDATE", False)
+
+
+@pytest.mark.parametrize("code", ["10/2018278", "10/2534022", "10/2018065"])
+def test_a_closed_window_is_answered_with_the_template_once(code: str) -> None:
+    provider = files.provider("messenger")
+    message = files.message("messenger", window_open=True)
+    closed = MessageRejected("messenger", vendor_code=code)
+    assert provider.instead(message, closed) == files.message("messenger", window_open=False)
+    assert provider.instead(files.message("messenger"), closed) is None
+    without = files.message("messenger", window_open=True, vendor_template="")
+    assert provider.instead(without, closed) is None
+    assert files.provider("messenger", utility_messages="no").instead(message, closed) is None
+    assert provider.instead(message, MessageRejected("messenger", vendor_code="100")) is None
 
 
 @pytest.mark.parametrize("setting", ["no", ""])
@@ -163,6 +184,22 @@ def test_the_challenge() -> None:
     assert bad is not None
     assert (bad.status, bad.body) == (403, b"")
     assert provider.handshake(posted({})) is None
+
+
+def test_the_secret_before_this_one_is_believed_while_it_is_set() -> None:
+    call = signed(b"{}", secret="old-secret")
+    assert files.provider("messenger", previous_app_secret="old-secret").receipts(call) == []
+    with pytest.raises(SignatureInvalid):
+        files.provider("messenger").receipts(call)
+    with pytest.raises(SignatureInvalid):
+        files.provider("messenger").replies(call)
+
+
+def test_the_proof_is_made_with_the_present_secret() -> None:
+    provider = files.provider("messenger", previous_app_secret="old-secret")
+    assert provider.request(files.message("messenger")).url.endswith(
+        "?appsecret_proof=bea1fdca8e39f485df253b3057afbb6654483f1c75dd824dc8c8b55242e35f39"
+    )
 
 
 def test_escaped_characters_are_signed_as_sent() -> None:
@@ -249,6 +286,16 @@ def test_other_pages_and_objects_are_not_ours() -> None:
     assert provider.replies(call_with(event, page="1")) == []
     assert provider.replies(call_with(event, kind="instagram")) == []
     assert len(provider.replies(call_with(event, event))) == 2
+
+
+def test_a_conversation_another_app_has_is_not_ours() -> None:
+    """A person at the Page's inbox answers: what is said there comes as "standby" only."""
+    said = from_person(message={"mid": "m_1", "text": "where is it?"})
+    passed = from_person(pass_thread_control={"new_owner_app_id": "263902037430900"})
+    entry = {"id": PAGE, "standby": [said], "messaging": [passed]}
+    call = posted({"object": "page", "entry": [entry]})
+    provider = files.provider("messenger")
+    assert (provider.replies(call), provider.receipts(call)) == ([], [])
 
 
 REFERRAL = {"ref": "tok-1", "source": "SHORTLINK", "type": "OPEN_THREAD"}

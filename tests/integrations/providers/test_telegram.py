@@ -80,6 +80,9 @@ def test_every_description(status: int, words: str, error: type[Exception]) -> N
     with pytest.raises((error,)) as caught:
         outcome(answer(status, words))
     raised: Any = caught.value
+    if error is RecipientOptedOut:
+        # their own act in the app: a link they press later ends it
+        assert (raised.reason, raised.purpose) == ("user", "")
     if status == 400 and "edit" in words:
         assert isinstance(raised, MessageRejected)
     else:
@@ -282,7 +285,8 @@ GONE = answer(400, "Bad Request: message to edit not found")
 def test_a_group_with_a_new_id_gets_the_message_there() -> None:
     result, seen = send([MOVED, accepted(-1000000000042)], to="-42/7")
     assert result.vendor_id == "-1000000000042/55"
-    assert "-1000000000042" in result.detail
+    assert result.moved_to == "-1000000000042"
+    assert result.moved_to not in result.detail
     assert [call["chat_id"] for call in seen] == [-42, -1000000000042]
     assert seen[0]["text"] == seen[1]["text"]
 
@@ -354,6 +358,19 @@ def test_a_call_without_the_secret_is_refused(secret: str | None) -> None:
             read(call(message("x"), secret))
 
 
+def test_the_secret_before_this_one_is_believed_while_it_is_set() -> None:
+    old = call(message("x"), "old-secret")
+    rotating = files.provider("telegram", previous_secret_token="old-secret")
+    assert [reply.text for reply in rotating.replies(old)] == ["x"]
+    assert [reply.text for reply in rotating.replies(call(message("x")))] == ["x"]
+    assert rotating.answer(old).status == 200
+    for provider in (files.provider("telegram"), rotating):
+        with pytest.raises(SignatureInvalid):
+            provider.replies(call(message("x"), "older-secret"))
+    with pytest.raises(SignatureInvalid):
+        files.provider("telegram").replies(old)
+
+
 def test_without_a_secret_nothing_is_believed() -> None:
     with pytest.raises(SignatureInvalid, match="no secret token"):
         files.provider("telegram", secret_token="").replies(call(message("x"), ""))
@@ -377,13 +394,41 @@ def test_without_a_secret_nothing_is_believed() -> None:
         ("/eta 1042", "STATUS", ""),
         ("/unknown 7", "/unknown 7", ""),
         ("/ stop", "/ stop", ""),
-        (None, "", ""),
     ],
 )
-def test_words_and_commands(said: str | None, text: str, link: str) -> None:
+def test_words_and_commands(said: str, text: str, link: str) -> None:
     [reply] = replies(message(said))
     assert (reply.text, reply.action.get("value", "")) == (text, link)
     assert (reply.sender, reply.vendor_id, reply.occurred_at) == ("42", "update:9", NOW)
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"photo": [{"file_id": "x"}]}, "[photo]"),
+        ({"photo": [{"file_id": "x"}], "caption": "look"}, "look"),
+        ({"voice": {"file_id": "x"}}, "[voice]"),
+        ({"animation": {"file_id": "x"}, "document": {"file_id": "x"}}, "[animation]"),
+        # somebody's phone number proves nothing about who sent it
+        ({"contact": {"phone_number": "+12025550142", "user_id": 7}}, "[contact]"),
+    ],
+)
+def test_what_is_sent_instead_of_words(more: dict[str, Any], text: str) -> None:
+    [reply] = replies(message(None, **more))
+    assert (reply.text, reply.sender, reply.action) == (text, "42", {})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"migrate_to_chat_id": -1000000000042},
+        {"new_chat_members": [{"id": 7}]},
+        {"pinned_message": {}},
+        {},
+    ],
+)
+def test_notes_of_the_service_are_nobodys_words(more: dict[str, Any]) -> None:
+    assert replies(message(None, chat=-42, **more)) == []
 
 
 def test_a_command_for_another_bot_is_none_of_ours() -> None:

@@ -113,8 +113,16 @@ def test_code_zero_is_a_dead_token() -> None:
 
 def test_stopped_marketing_is_an_opt_out_of_marketing_only() -> None:
     response = HttpResponse(400, {}, error_body(131050))
-    with pytest.raises(RecipientOptedOut):
+    with pytest.raises(RecipientOptedOut) as caught:
         outcome(response, purpose="marketing")
+    assert (caught.value.purpose, caught.value.reason) == ("marketing", "user")
+
+
+@pytest.mark.parametrize("status", ["accepted", "held_for_quality_assessment", "paused"])
+def test_what_meta_does_with_an_accepted_message_is_kept(status: str) -> None:
+    body = json.dumps({"messages": [{"id": "wamid.1", "message_status": status}]}).encode()
+    accepted = outcome(HttpResponse(200, {}, body))
+    assert (accepted.vendor_id, accepted.detail) == ("wamid.1", status)
 
 
 def test_retry_after_wins_over_our_own_figure() -> None:
@@ -228,6 +236,18 @@ def test_no_words_no_message(words: str) -> None:
         sent(text=words)
 
 
+def test_a_closed_window_is_answered_with_the_template_once() -> None:
+    provider = files.provider("whatsapp")
+    closed = MessageRejected("whatsapp", vendor_code="131047")
+    message = files.message("whatsapp", window_open=True)
+    other = provider.instead(message, closed)
+    assert other == files.message("whatsapp", window_open=False)
+    assert provider.instead(files.message("whatsapp"), closed) is None
+    without = files.message("whatsapp", window_open=True, vendor_template="")
+    assert provider.instead(without, closed) is None
+    assert provider.instead(message, MessageRejected("whatsapp", vendor_code="131049")) is None
+
+
 # --- the challenge --------------------------------------------------------------------------------
 
 
@@ -290,6 +310,16 @@ def test_json_written_again_does_not_fit() -> None:
         )
 
 
+def test_the_secret_before_this_one_is_believed_while_it_is_set() -> None:
+    call = signed(b"{}", secret="old-secret")
+    assert files.provider("whatsapp", previous_app_secret="old-secret").receipts(call) == []
+    for provider in (files.provider("whatsapp"), files.provider("whatsapp", app_secret="new")):
+        with pytest.raises(SignatureInvalid):
+            provider.receipts(call)
+        with pytest.raises(SignatureInvalid):
+            provider.replies(call)
+
+
 def test_the_verify_token_signs_nothing() -> None:
     with pytest.raises(SignatureInvalid):
         files.provider("whatsapp").receipts(signed(b"{}", secret="order-up-verify-1"))
@@ -324,6 +354,84 @@ def messages(*found: object, **value: object) -> Any:
 def test_every_status(status: str, kind: str) -> None:
     [receipt] = statuses({"id": "wamid.1", "status": status, "recipient_user_id": "US.1"})
     assert (receipt.kind.value, receipt.error, receipt.recipient) == (kind, "", "US.1")
+
+
+PERSON, ALIAS = "12025550142", "US.13491208655302741918"
+BOTH = {"wa_id": PERSON, "user_id": ALIAS}
+
+
+@pytest.mark.parametrize(
+    ("ids", "contacts", "recipient", "alias"),
+    [
+        ({"recipient_id": PERSON}, [BOTH], PERSON, ALIAS),
+        ({"recipient_id": PERSON, "recipient_user_id": ALIAS}, None, PERSON, ALIAS),
+        ({"recipient_user_id": ALIAS}, None, ALIAS, ALIAS),
+        ({"recipient_id": PERSON}, [{"wa_id": "1", "user_id": "US.1"}], PERSON, ""),
+        ({"recipient_id": PERSON}, ["x", None], PERSON, ""),
+        ({}, [{"user_id": ALIAS}], "", ""),
+    ],
+)
+def test_both_ids_of_whom_a_status_is_about(
+    ids: dict[str, str], contacts: object, recipient: str, alias: str
+) -> None:
+    status = {"id": "wamid.1", "status": "sent", **ids}
+    value = {"statuses": [status], "contacts": contacts}
+    [receipt] = files.provider("whatsapp").receipts(envelope(value))
+    assert (receipt.recipient, receipt.alias) == (recipient, alias)
+
+
+def test_a_refusal_of_marketing_is_that_persons_choice() -> None:
+    errors = [{"code": 131050}]
+    status = {"id": "wamid.1", "status": "failed", "errors": errors, "timestamp": "1773528122"}
+    failed, choice = statuses({**status, "recipient_id": PERSON})
+    assert (failed.kind.value, failed.error) == ("failed", "rejected")
+    assert (choice.kind.value, choice.recipient, choice.purpose) == (
+        *("unsubscribed", PERSON, "marketing"),
+    )
+    assert (choice.vendor_id, choice.attempt_id) == ("", "")
+
+
+def preferences(*found: object, **value: object) -> Any:
+    call = envelope({"user_preferences": list(found), **value}, field="user_preferences")
+    assert files.provider("whatsapp").replies(call) == []
+    return files.provider("whatsapp").receipts(call)
+
+
+CHOICE = {"category": "marketing_messages", "timestamp": 1773528122}
+
+
+@pytest.mark.parametrize(("value", "kind"), [("stop", "unsubscribed"), ("resume", "resubscribed")])
+@pytest.mark.parametrize(
+    ("ids", "contacts", "recipient", "alias"),
+    [
+        ({"wa_id": PERSON}, [BOTH], PERSON, ALIAS),
+        (BOTH, None, PERSON, ALIAS),
+        ({"user_id": ALIAS}, None, ALIAS, ALIAS),
+    ],
+)
+def test_a_choice_about_marketing(
+    ids: dict[str, str], contacts: object, recipient: str, alias: str, value: str, kind: str
+) -> None:
+    [receipt] = preferences({**CHOICE, **ids, "value": value}, contacts=contacts)
+    assert (receipt.kind.value, receipt.purpose) == (kind, "marketing")
+    assert (receipt.recipient, receipt.alias) == (recipient, alias)
+    assert receipt.vendor_time is not None
+    assert receipt.vendor_time.isoformat() == "2026-03-14T22:42:02+00:00"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {**CHOICE, "value": "stop"},
+        {**CHOICE, "wa_id": PERSON, "value": "interested"},
+        {**CHOICE, "wa_id": PERSON},
+        {**CHOICE, "wa_id": PERSON, "value": "stop", "category": "calls"},
+        "x",
+        None,
+    ],
+)
+def test_choices_that_say_nothing(choice: object) -> None:
+    assert preferences(choice) == []
 
 
 def test_many_statuses_in_many_changes() -> None:
@@ -391,7 +499,24 @@ def test_every_kind_of_answer(found: dict[str, Any], words: str, payload: str) -
 def test_a_person_without_a_number() -> None:
     said = {"id": "wamid.IN", "type": "text", "text": {"body": "STOP"}}
     [reply] = messages({**said, "from_user_id": "US.1349"})
-    assert reply.sender == "US.1349"
+    assert (reply.sender, reply.alias) == ("US.1349", "")
+
+
+@pytest.mark.parametrize(
+    ("ids", "contacts", "alias"),
+    [
+        ({"from_user_id": ALIAS}, [], ALIAS),
+        ({}, [BOTH], ALIAS),
+        ({}, [{"wa_id": PERSON}], ""),
+        ({}, [{"wa_id": "1", "user_id": "US.1"}], ""),
+    ],
+)
+def test_a_person_with_a_number_and_an_id(
+    ids: dict[str, str], contacts: object, alias: str
+) -> None:
+    said = {"from": PERSON, "id": "wamid.IN", "type": "text", "text": {"body": "hi"}}
+    [reply] = messages({**said, **ids}, contacts=contacts)
+    assert (reply.sender, reply.alias) == (PERSON, alias)
 
 
 @pytest.mark.parametrize(

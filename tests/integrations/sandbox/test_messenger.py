@@ -53,6 +53,7 @@ def test_a_template_goes_out_and_its_receipts_come_back(client: Client, receiver
         ("5550002", RecipientUnreachable),
         ("5550012", RateLimited),
         ("5550013", ConfigurationError),
+        ("5550014", MessageRejected),
         ("5550050", TransientError),
     ],
 )
@@ -88,6 +89,25 @@ def test_text_needs_the_persons_word_first(client: Client, receiver: Receiver) -
     assert (reply.sender, reply.text) == (MESSAGE.to, "status?")
     deliver(provider(client), replace(FREE, purpose="service_reply"), client.url)
     assert client.messages()[-1]["extra"]["buttons"] == [{"label": "Order status"}]
+
+
+def test_a_template_replaces_words_the_window_does_not_take(client: Client) -> None:
+    accepted = deliver(provider(client), replace(MESSAGE, window_open=True), client.url)
+    (kept,) = client.messages()
+    assert (kept["id"], kept["text"]) == (accepted.vendor_id, "order_status_update: 1042 · ready")
+    closed = provider(client, utility_messages="no")
+    with pytest.raises(MessageRejected):
+        deliver(closed, replace(MESSAGE, window_open=True), client.url)
+    assert len(client.messages()) == 1
+
+
+def test_reading_comes_as_a_watermark(client: Client, receiver: Receiver) -> None:
+    client.control("POST", "reply", {"vendor": "messenger", "from": MESSAGE.to, "read": True})
+    call = receiver.next().as_call()
+    [receipt] = provider(client).receipts(call)
+    assert (receipt.kind.value, receipt.recipient) == ("read", MESSAGE.to)
+    assert receipt.up_to is not None
+    assert provider(client).replies(call) == []
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,8 @@ def test_a_template_goes_out_and_its_statuses_come_back(client: Client, receiver
         ("+15005550012", RateLimited),
         ("+15005550016", RateLimited),
         ("+15005550041", MessageRejected),
+        ("+15005550042", MessageRejected),
+        ("+15005550043", MessageRejected),
         ("+15005550050", TransientError),
         ("soon", MessageRejected),
     ],
@@ -69,13 +71,60 @@ def test_numbers_that_provoke_a_refusal(client: Client, to: str, error: type[Exc
 
 
 @pytest.mark.parametrize(
-    ("to", "error"), [("+15005550030", "unreachable"), ("+15005550031", "rejected")]
+    ("to", "error", "more"),
+    [
+        ("+15005550030", "unreachable", []),
+        ("+15005550031", "rejected", []),
+        ("+15005550032", "rejected", ["unsubscribed"]),
+        ("+15005550033", "rejected", []),
+    ],
 )
-def test_numbers_that_fail_later(client: Client, receiver: Receiver, to: str, error: str) -> None:
+def test_numbers_that_fail_later(
+    client: Client, receiver: Receiver, to: str, error: str, more: list[str]
+) -> None:
     send(client, to=to)
     receiver.next()
-    [receipt] = provider(client).receipts(receiver.next().as_call())
+    [receipt, *choices] = provider(client).receipts(receiver.next().as_call())
     assert (receipt.kind.value, receipt.error) == ("failed", error)
+    assert [choice.kind.value for choice in choices] == more
+
+
+def test_a_template_replaces_words_the_window_does_not_take(client: Client) -> None:
+    """We thought the window was open; at this number it is not."""
+    accepted = send(client, window_open=True)
+    (kept,) = client.messages()
+    assert kept["id"] == accepted.vendor_id
+    assert kept["text"] == "order_status_update: Ana · 1042 · ready"
+
+
+def test_who_goes_by_a_user_name_has_an_id_only(client: Client, receiver: Receiver) -> None:
+    words = {"vendor": "whatsapp", "from": "+12025550142", "text": "hi"}
+    client.control("POST", "reply", words)
+    [known] = provider(client).replies(receiver.next().as_call())
+    client.control("POST", "reply", {**words, "hides_number": True})
+    [hidden] = provider(client).replies(receiver.next().as_call())
+    assert (known.sender, known.alias) == ("12025550142", hidden.sender)
+    assert hidden.alias == ""
+    # one person, one window
+    deliver(provider(client), replace(FREE, to=hidden.sender), client.url)
+    [receipt] = provider(client).receipts(receiver.next().as_call())
+    assert (receipt.recipient, receipt.attempt_id) == (hidden.sender, FREE.attempt_id)
+
+
+@pytest.mark.parametrize(("value", "kind"), [("stop", "unsubscribed"), ("resume", "resubscribed")])
+def test_choices_about_marketing_come_as_such(
+    client: Client, receiver: Receiver, value: str, kind: str
+) -> None:
+    choice = {"vendor": "whatsapp", "from": "+12025550142", "marketing": value}
+    client.control("POST", "reply", choice)
+    call = receiver.next().as_call()
+    [receipt] = provider(client).receipts(call)
+    assert (receipt.kind.value, receipt.recipient, receipt.purpose) == (
+        *(kind, "12025550142", "marketing"),
+    )
+    assert provider(client).replies(call) == []
+    with pytest.raises(MessageRejected):  # it opens no window
+        deliver(provider(client), FREE, client.url)
 
 
 @pytest.mark.parametrize(
