@@ -1,0 +1,65 @@
+"""Who may be told, how: people and addresses, the ledger, choices, the portal, rights."""
+
+from consents.models.ledger import (
+    ConsentAction,
+    ConsentEvent,
+    ConsentEvidence,
+    ConsentState,
+    LedgerCheckpoint,
+    NoticeVersion,
+    Purpose,
+    Suppression,
+)
+from consents.models.people import (
+    AddressAlias,
+    AddressOrigin,
+    ContactAddress,
+    SenderGroup,
+    Subject,
+    SubjectAddress,
+    SubjectKind,
+)
+from consents.models.policy import (
+    InboxItem,
+    PolicyPack,
+    Preference,
+)
+from consents.models.portal import (
+    ManageLink,
+    OptIn,
+    RateCount,
+)
+from consents.models.rights import (
+    AddressReveal,
+    ConsentImport,
+    RetentionRun,
+    RightsRequest,
+)
+
+__all__ = [
+    "AddressAlias",
+    "AddressOrigin",
+    "AddressReveal",
+    "ConsentAction",
+    "ConsentEvent",
+    "ConsentEvidence",
+    "ConsentImport",
+    "ConsentState",
+    "ContactAddress",
+    "InboxItem",
+    "LedgerCheckpoint",
+    "ManageLink",
+    "NoticeVersion",
+    "OptIn",
+    "PolicyPack",
+    "Preference",
+    "Purpose",
+    "RateCount",
+    "RetentionRun",
+    "RightsRequest",
+    "SenderGroup",
+    "Subject",
+    "SubjectAddress",
+    "SubjectKind",
+    "Suppression",
+]
