@@ -46,6 +46,8 @@ _OPENS = {"acknowledge": "order_ack_page", "order": "order_open"}
 
 _HEADER_CHARS, _SECTION_CHARS, _FIELD_CHARS, _BUTTON_CHARS, _URL_CHARS = 150, 3000, 2000, 75, 3000
 
+_SLACK_HOST = re.compile(r"(?:^|\.)slack(?:-gov)?\.com$")
+_HOOK_PATH = re.compile(r"/services/[^/]+/[^/]+/[^/]+/?")
 #: ids, not names: a thread belongs to an id
 _CHANNEL = re.compile(r"[A-Z][A-Z0-9]{2,30}")
 #: vendor id of a bot's message: the channel and the message its thread hangs on
@@ -133,6 +135,12 @@ class Slack(Provider):
             raise ConfigurationError(self.key, "setting 'webhook_url' is not an https address")
         if leads_inside(parts.hostname):
             raise ConfigurationError(self.key, "setting 'webhook_url' is a private address")
+        if _SLACK_HOST.search(parts.hostname) and not _HOOK_PATH.fullmatch(parts.path):
+            raise ConfigurationError(
+                self.key,
+                "setting 'webhook_url' is not an incoming webhook: those begin with "
+                "https://hooks.slack.com/services/, a workflow's address takes other messages",
+            )
         #: a sandbox account keeps the path, so one sandbox can tell many webhooks apart
         self._url = f"{self.base_url}{parts.path}" if self.base_url else parts.geturl()
 

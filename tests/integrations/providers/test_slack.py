@@ -211,6 +211,23 @@ def test_the_webhook_must_be_https(url: str) -> None:
     assert url not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.slack.com/triggers/T00000000/1042/0123456789abcdef",
+        "https://hooks.slack.com/workflows/T00000000/A0/1042/x",
+        "https://hooks.slack.com/services/T00000000/B00000000",
+        "https://hooks.slack.com/T00000000",
+        "https://example.slack.com/archives/C00000000",
+        "https://hooks.slack-gov.com/triggers/T/1/x",
+    ],
+)
+def test_an_address_of_slack_that_is_no_incoming_webhook(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not an incoming webhook") as caught:
+        files.provider("slack", webhook_url=url)
+    assert url not in str(caught.value)
+
+
 def test_a_sandbox_account_keeps_the_path() -> None:
     request = files.provider("slack", base_url="http://127.0.0.1:8001/slack").request(
         files.message("slack")
