@@ -66,6 +66,11 @@ def is_storable(value: str) -> bool:
     return _UNSTORABLE.search(value) is None
 
 
+def storable(value: str, limit: int) -> str:
+    """What PostgreSQL can hold of a text, cut to ``limit`` characters."""
+    return _UNSTORABLE.sub("", value)[:limit]
+
+
 def as_object(value: Any, path: str) -> dict[str, Any]:
     """``value`` if it is a JSON object; raises PayloadMalformed naming ``path``."""
     if not isinstance(value, dict):

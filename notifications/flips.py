@@ -9,6 +9,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from integrations.payloads import storable
+
 _FLIP = """
 WITH flips AS (
     SELECT * FROM unnest(%(ids)s::bigint[], %(attempts)s::uuid[], %(versions)s::bigint[],
@@ -158,9 +160,9 @@ def record(results: Sequence[Recorded], now: datetime) -> None:
                 "attempts": [str(r.attempt_id) for r in results],
                 "outcomes": [r.outcome for r in results],
                 "statuses": [r.status for r in results],
-                "codes": [r.code[:60] for r in results],
-                "vendor_ids": [r.vendor_id[:200] for r in results],
-                "details": [r.detail[:200] for r in results],
+                "codes": [storable(r.code, 60) for r in results],
+                "vendor_ids": [storable(r.vendor_id, 200) for r in results],
+                "details": [storable(r.detail, 200) for r in results],
                 "durations": [r.duration_ms for r in results],
                 "segments": [r.segments for r in results],
                 "states": [r.state for r in results],

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from consents.models import ContactAddress, Suppression
-from notifications import lookups, sweep
+from notifications import flips, lookups, sweep
 from notifications.models import (
     Attempt,
     Delivery,
@@ -50,6 +50,29 @@ def test_an_accepted_message_without_an_answer_is_unknown_and_not_repeated(stage
     stage.settle_and_send()
     assert len(stage.texts()) == 1
     assert delivery.attempts.get().outcome == "unknown"
+
+
+def test_an_id_that_cannot_be_stored_spoils_nothing(stage: Stage) -> None:
+    """One answer with a NUL or half an emoji in it is recorded, and so are all of its batch."""
+    delivery = ready_order(stage)
+    stage.send()
+    Delivery.objects.filter(pk=delivery.pk).update(state="sending")
+    odd = "\x00" + "a" * 300 + "\ud83c"
+    result = flips.Recorded(
+        delivery_id=delivery.pk,
+        attempt_id=delivery.attempts.get().pk,
+        outcome="accepted",
+        state="accepted",
+        code=odd,
+        vendor_id=odd,
+        detail=odd,
+    )
+    flips.record([result], datetime.now(UTC))
+    attempt = delivery.attempts.get()
+    assert (attempt.vendor_id, attempt.detail) == ("a" * 200, "a" * 200)
+    assert attempt.vendor_code == "a" * 60
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.vendor_id) == ("accepted", "a" * 200)
 
 
 def test_an_unknown_urgent_message_is_sent_once_more_and_only_once(stage: Stage) -> None:
