@@ -160,7 +160,7 @@ class HubSpot(Provider):
 
     def stop_list(self, response: HttpResponse, page: str = "") -> StopList:
         """A page of them."""
-        self.raise_for_status(response)
+        self._require_results(response)
         return lists.read_search(response, self.account)
 
     def set_up_request(self) -> HttpRequest | None:
@@ -172,7 +172,7 @@ class HubSpot(Provider):
 
     def set_up_gaps(self, response: HttpResponse) -> list[str]:
         """The properties nobody has created yet."""
-        self.raise_for_status(response)
+        self._require_results(response)
         return values.contact_gaps(response, self._prefix)
 
     def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:
@@ -180,6 +180,12 @@ class HubSpot(Provider):
         if not 200 <= response.status < 300:
             codes.raise_for_refusal(self.key, response)
         super().raise_for_status(response, vendor_code=vendor_code)
+
+    def _require_results(self, response: HttpResponse) -> None:
+        """A page of something in between is not an empty list: nobody's stop may be missed."""
+        self.raise_for_status(response)
+        if not isinstance(response.json_object().get("results"), list):
+            raise OutcomeUnknown(self.key, response, detail="the list is unreadable")
 
     async def _refuse_unsubscribed(self, message: Message, http: Http) -> None:
         """Raises MessageRejected, so that the next step tells the guest.

@@ -181,7 +181,7 @@ class Klaviyo(Provider):
 
     def stop_list(self, response: HttpResponse, page: str = "") -> StopList:
         """A page of them."""
-        self.raise_for_status(response)
+        self._require_data(response)
         is_marketing_enough = self.account.get("unsubscribes_count") == "yes"
         return lists.read_profiles(response, self.speaks, is_marketing_enough)
 
@@ -191,13 +191,19 @@ class Klaviyo(Provider):
 
     def set_up_gaps(self, response: HttpResponse) -> list[str]:
         """That no live flow listens: Klaviyo would take every event and tell nobody."""
-        self.raise_for_status(response)
+        self._require_data(response)
         return flows.gaps(response, self.metric)
 
     def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:
         """Where an error points to, then the status."""
         code = codes.raise_for_refusal(self.key, response)
         super().raise_for_status(response, vendor_code=vendor_code or code)
+
+    def _require_data(self, response: HttpResponse) -> None:
+        """A page of something in between is not an empty list: nobody's stop may be missed."""
+        self.raise_for_status(response)
+        if not isinstance(response.json_object().get("data"), list):
+            raise OutcomeUnknown(self.key, response, detail="the list is unreadable")
 
     def _person(self, to: str) -> dict[str, str]:
         to = to.strip()

@@ -239,6 +239,9 @@ class Mailgun(Provider):
     def stop_list(self, response: HttpResponse, page: str = "") -> StopList:
         """A page of one of them."""
         self.raise_for_status(response)
+        # not an empty one: nobody's stop may be missed
+        if not isinstance(response.json_object().get("items"), list):
+            raise OutcomeUnknown(self.key, response, detail="the list is unreadable")
         return lists.read_page(response, page)
 
     def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:

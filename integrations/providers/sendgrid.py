@@ -207,6 +207,8 @@ class SendGrid(Provider):
     def stop_list(self, response: HttpResponse, page: str = "") -> StopList:
         """A page of one of them."""
         self.raise_for_status(response)
+        if not isinstance(response.json(), list):  # not an empty one: nobody's stop may be missed
+            raise OutcomeUnknown(self.key, response, detail="the list is unreadable")
         return lists.read_page(response, page, self.account.get("unsubscribe_group", ""))
 
     def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:

@@ -9,8 +9,21 @@ from typing import Any
 
 import pytest
 
-from integrations.contracts import Channel, Choice, HttpResponse, InboundCall, Receipt, ReceiptKind
-from integrations.errors import ConfigurationError, PayloadMalformed, SignatureInvalid
+from integrations.contracts import (
+    Channel,
+    Choice,
+    HttpResponse,
+    InboundCall,
+    Receipt,
+    ReceiptKind,
+    StopList,
+)
+from integrations.errors import (
+    ConfigurationError,
+    OutcomeUnknown,
+    PayloadMalformed,
+    SignatureInvalid,
+)
 from integrations.providers.hubspot import HubSpot
 from integrations.providers.hubspot_calls import verify
 from integrations.signatures import hmac_base64
@@ -124,7 +137,9 @@ def test_the_stop_list_is_read_page_by_page() -> None:
             recipient="ana@example.com",
         ),
     )
-    assert made.stop_list(HttpResponse(200, {}, b"<html>")).next_page == ""
+    assert made.stop_list(HttpResponse(200, {}, b'{"results":[]}')) == StopList()
+    with pytest.raises(OutcomeUnknown):  # not an empty page: who stopped since would be missed
+        made.stop_list(HttpResponse(200, {}, b"<html>"))
     with pytest.raises(ConfigurationError):
         made.stop_list(HttpResponse(403, {}, b"{}"))
 

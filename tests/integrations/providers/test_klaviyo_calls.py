@@ -15,6 +15,7 @@ import pytest
 from integrations.contracts import Channel, Choice, HttpResponse, InboundCall, Receipt, ReceiptKind
 from integrations.errors import (
     ConfigurationError,
+    OutcomeUnknown,
     PayloadMalformed,
     SignatureInvalid,
 )
@@ -223,7 +224,6 @@ OURS = "Order Status Changed"
         ({"data": [metric("X", "live")], "included": [flow("live")]}, "does not know"),
         ({"data": []}, "does not know"),
         ({"data": [metric("X")], "links": {"next": "https://a.klaviyo.com/api/metrics?x=1"}}, ""),
-        ([], "does not know"),
     ],
 )
 def test_an_event_nobody_listens_to_is_a_gap(answer: object, gap: str) -> None:
@@ -241,6 +241,8 @@ def test_the_metrics_are_asked_for_with_their_flows() -> None:
     }
     with pytest.raises(ConfigurationError):
         provider().set_up_gaps(HttpResponse(403))
+    with pytest.raises(OutcomeUnknown):
+        provider().set_up_gaps(HttpResponse(200, {}, b"[]"))
 
 
 # --- what Klaviyo calls us with -----------------------------------------------------------------
