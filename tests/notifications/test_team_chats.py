@@ -174,6 +174,22 @@ def test_a_bot_in_slack_keeps_one_thread_per_order(stage: Stage) -> None:
     assert account.pk in Delivery.objects.values_list("account_id", flat=True)
 
 
+def test_a_thread_whose_first_message_was_deleted_begins_anew(stage: Stage) -> None:
+    bot = {"bot_token": "xoxb-1", "channel_id": "C0KITCHEN"}
+    account = make_provider_account(stage.restaurant, provider="slack", settings=bot, rate_per_s=0)
+    register_with_sandbox([account])
+    clear_caches()
+    stage.open()
+    stage.settle_and_send()
+    Delivery.objects.filter(account=account).update(vendor_id="C0KITCHEN/1.000099")
+    stage.post(state="cancelled")
+    stage.settle_and_send()
+    told = [m for m in stage.messages("slack") if m["to"].endswith("C0KITCHEN")]
+    assert [m["extra"]["thread"] for m in told] == ["", ""]
+    newest = Delivery.objects.filter(account=account).latest("pk")
+    assert (newest.state, newest.vendor_id) == ("accepted", told[-1]["id"])
+
+
 # --- presses and words ----------------------------------------------------------------------------
 
 

@@ -24,7 +24,8 @@ CHANNEL = "C0KITCHEN"
 ROOT = "1773528125.000100"
 DEAD = """
     channel_not_found not_in_channel is_archived restricted_action
-    restricted_action_read_only_channel not_authed invalid_auth account_inactive token_revoked
+    restricted_action_read_only_channel restricted_action_thread_only_channel
+    not_authed invalid_auth account_inactive token_revoked
     token_expired missing_scope no_permission not_allowed_token_type org_login_required
     ekm_access_denied access_denied team_access_not_granted
 """
@@ -95,7 +96,13 @@ def test_what_is_no_message_of_this_channel_begins_anew(earlier: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["thread_not_found", "cannot_reply_to_message", "restricted_action_thread_locked"]
+    "word",
+    [
+        "thread_not_found",
+        "cannot_reply_to_message",
+        "restricted_action_thread_locked",
+        "restricted_action_non_threadable_channel",
+    ],
 )
 def test_a_thread_that_is_gone_is_left_once(word: str) -> None:
     told = message(replaces_vendor_id=f"{CHANNEL}/{ROOT}")
@@ -119,6 +126,7 @@ def test_nothing_is_said_instead_of_what_is_refused_for_itself() -> None:
         *((word, MessageRejected) for word in REFUSED.split()),
         ("service_unavailable", TransientError),
         ("request_timeout", TransientError),
+        ("team_added_to_org", TransientError),
         ("ratelimited", RateLimited),
         ("rate_limited", RateLimited),
         ("fatal_error", OutcomeUnknown),
