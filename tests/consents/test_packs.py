@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
@@ -33,8 +36,21 @@ DAILY_8_TO_20 = ((480, 1200),) * 7
         ("DE", "sms", "order_updates", "contract"),
         ("DE", "email", "marketing", "soft_opt_in"),
         ("IS", "sms", "marketing", "consent"),
-        ("AU", "sms", "order_updates", "consent"),
+        ("AU", "sms", "order_updates", "contract"),
+        ("AU", "sms", "marketing", "soft_opt_in"),
+        ("AU", "push", "marketing", "consent"),
         ("GB", "email", "order_updates", "contract"),
+        ("GB", "sms", "marketing", "soft_opt_in"),
+        ("GB", "whatsapp", "order_updates", "consent"),
+        ("CA", "sms", "order_updates", "consent"),
+        ("CA", "email", "order_updates", "contract"),
+        ("CA", "email", "marketing", "soft_opt_in"),
+        ("CA", "email", "feedback", "consent"),
+        ("IN", "sms", "order_updates", "contract"),
+        ("IN", "email", "marketing", "written_consent"),
+        ("BR", "sms", "marketing", "written_consent"),
+        ("BR", "email", "order_updates", "contract"),
+        ("NZ", "sms", "order_updates", "consent"),
         ("", "sms", "order_updates", "consent"),
     ],
 )
@@ -108,26 +124,62 @@ def test_an_unreadable_row_falls_back_to_what_is_left(caplog: pytest.LogCaptureF
     selectors.clear_caches()
 
 
+SHIPPED = {
+    "0003_policy_packs": {"US", "EU", "default"},
+    "0007_more_policy_packs": {"CA", "GB", "IN", "BR", "AU"},
+}
+
+
 @pytest.mark.django_db
-def test_the_migration_ships_three_packs_once_and_takes_only_them_back() -> None:
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_migration_ships_its_packs_once_and_takes_only_them_back(name: str) -> None:
     selectors.clear_caches()
-    assert set(selectors.active_packs(NOW).packs) == {"US", "EU", "default"}
+    everything = set.union(*SHIPPED.values())
+    assert set(selectors.active_packs(NOW).packs) == everything
     PolicyPack.objects.create(
         jurisdiction="US",
         version="ours",
         effective_from=datetime(2027, 1, 1, tzinfo=UTC),
         rules=[],
     )
-    migration = MigrationExecutor(connection).loader.get_migration("consents", "0003_policy_packs")
+    migration = MigrationExecutor(connection).loader.get_migration("consents", name)
     forwards, backwards = migration.operations[0].code, migration.operations[0].reverse_code
     with connection.schema_editor() as editor:
         forwards(apps, editor)
-        assert PolicyPack.objects.count() == 4
+        assert PolicyPack.objects.count() == len(everything) + 1
         backwards(apps, editor)
-    assert list(PolicyPack.objects.values_list("version", flat=True)) == ["ours"]
+    left = PolicyPack.objects.exclude(version="ours").values_list("jurisdiction", flat=True)
+    assert set(left) == everything - SHIPPED[name]
+    assert PolicyPack.objects.filter(version="ours").exists()
     with connection.schema_editor() as editor:
         forwards(apps, editor)
-    assert PolicyPack.objects.count() == 4
+    assert PolicyPack.objects.count() == len(everything) + 1
+
+
+def test_every_shipped_pack_names_its_sources_and_is_shipped() -> None:
+    files = list((Path(settings.BASE_DIR) / "consents" / "packs").glob("*.json"))
+    raw = [json.loads(path.read_text()) for path in files]
+    assert {pack["jurisdiction"] for pack in raw} == set.union(*SHIPPED.values())
+    for pack in raw:
+        assert pack["sources"], pack["jurisdiction"]
+        assert datetime.fromisoformat(pack["effective_from"]) < NOW
+
+
+@pytest.mark.parametrize(
+    ("country", "days"),
+    [("US", 10), ("CA", 10), ("AU", 5), ("GB", 0), ("IN", 0), ("BR", 0), ("DE", 0)],
+)
+def test_how_soon_a_stop_must_be_obeyed(country: str, days: int) -> None:
+    """We obey at once; the figure is what a manager is shown."""
+    assert shipped().ruling((country,), "sms", "marketing").optout_deadline_days == days
+
+
+def test_promotional_hours_of_india_and_a_guest_from_elsewhere() -> None:
+    alone = shipped().ruling(("IN",), "sms", "marketing").hours
+    both = shipped().ruling(("IN", "US"), "sms", "marketing").hours
+    assert alone is not None
+    assert both is not None
+    assert alone.days == both.days == ((600, 1200),) * 7
 
 
 @pytest.mark.django_db
