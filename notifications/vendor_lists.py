@@ -240,9 +240,12 @@ async def tell(provider: Provider, requests: Iterable[HttpRequest]) -> None:
     """Send requests about a vendor's list; raises the errors of errors.py."""
     for request in requests:
         response = await provider.exchange(request, http_door())
-        if request.method == "DELETE" and response.status in (404, 410):
+        is_page = "html" in response.headers.get("content-type", "")
+        if request.method == "DELETE" and response.status in (404, 410) and not is_page:
             continue  # it is gone already
         provider.raise_for_status(response)
+        if is_page:  # of something in between: the vendor itself was not told
+            raise OutcomeUnknown(provider.key, response, detail="a page instead of an answer")
 
 
 def _settle(telling: _Telling, now: datetime) -> bool:

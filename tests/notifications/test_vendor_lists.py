@@ -218,6 +218,20 @@ def test_a_vendor_out_of_order_is_told_later(
     assert lists(stage, "sendgrid") == {"unsubscribes": [MAILBOX]}
 
 
+def test_a_page_of_something_in_between_has_told_nobody(
+    stage: Stage, sendgrid: ProviderAccount, guest: ContactAddress
+) -> None:
+    stage.fault(vendor="sendgrid", kind="html", status=200, times=1)
+    stop(guest, moment(-3))
+    assert tell_vendor_lists() == 0
+    [push] = VendorListPush.objects.filter(account=sendgrid)
+    assert (push.state, push.tries) == ("waiting", 1)
+    assert "a page instead of an answer" in push.last_error
+    assert lists(stage, "sendgrid") == {}
+    assert vendor_lists.push_choices(moment(+5)) == 1
+    assert lists(stage, "sendgrid") == {"unsubscribes": [MAILBOX]}
+
+
 def test_a_later_choice_waits_for_the_earlier_one(
     stage: Stage, sendgrid: ProviderAccount, guest: ContactAddress
 ) -> None:
