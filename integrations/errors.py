@@ -57,13 +57,31 @@ class IntegrationError(Exception):
 
 
 class TransientError(IntegrationError):
-    """Not processed and worth repeating: refused connection, 500/503, a full queue."""
+    """Not processed and worth repeating: refused connection, 500/503, a full queue.
+
+    ``most_retries`` where it may as well be something that repeating never mends.
+    """
 
     code = "transient"
 
+    def __init__(
+        self,
+        provider: str,
+        response: HttpResponse | None = None,
+        *,
+        vendor_code: str = "",
+        detail: str = "",
+        most_retries: int | None = None,
+    ) -> None:
+        super().__init__(provider, response, vendor_code=vendor_code, detail=detail)
+        self.most_retries = most_retries
+
 
 class RateLimited(TransientError):
-    """The vendor asks us to wait ``retry_after_s`` seconds (None: it did not say how long)."""
+    """The vendor asks us to wait ``retry_after_s`` seconds (None: it did not say how long).
+
+    ``whole_account``: with everything at this account, and not with this one message only.
+    """
 
     code = "rate_limited"
 
@@ -73,11 +91,13 @@ class RateLimited(TransientError):
         response: HttpResponse | None = None,
         *,
         retry_after_s: float | None = None,
+        whole_account: bool = False,
         vendor_code: str = "",
         detail: str = "",
     ) -> None:
         super().__init__(provider, response, vendor_code=vendor_code, detail=detail)
         self.retry_after_s = retry_after_s
+        self.whole_account = whole_account
 
 
 class OutcomeUnknown(IntegrationError):

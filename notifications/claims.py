@@ -38,7 +38,7 @@ RETURNING d.id
 
 _BUDGET = """
 UPDATE notifications_provideraccount
-SET budget_tokens = GREATEST(0, tokens - wanted), budget_at = %(now)s
+SET budget_tokens = GREATEST(LEAST(tokens, 0), tokens - wanted), budget_at = %(now)s
 FROM (
     SELECT id AS account, LEAST(%(burst)s, CASE WHEN budget_at IS NULL THEN %(burst)s
         ELSE budget_tokens + %(rate)s * EXTRACT(EPOCH FROM %(now)s - budget_at) END) AS tokens,
@@ -154,7 +154,7 @@ def take_budget(*, account_id: int, rate_per_s: float, wanted: int, now: datetim
     """Tokens of the account's shared bucket we may use now, at most ``wanted``.
 
     The bucket holds one second of the rate (at least one token) and lives in the account row,
-    so every worker draws from the same one.
+    so every worker draws from the same one. Below zero = what is owed: the vendor wants a pause.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -169,6 +169,17 @@ def take_budget(*, account_id: int, rate_per_s: float, wanted: int, now: datetim
         )
         row = cursor.fetchone()
     return int(row[0]) if row else 0
+
+
+def pause_budget(*, account_id: int, rate_per_s: float, seconds: float, now: datetime) -> None:
+    """Owe so many tokens that nothing leaves for ``seconds``; a longer pause stays."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE notifications_provideraccount SET budget_at = %(now)s, budget_tokens = LEAST("
+            " -%(rate)s * %(seconds)s, CASE WHEN budget_at IS NULL THEN 0 ELSE budget_tokens"
+            " + %(rate)s * EXTRACT(EPOCH FROM %(now)s - budget_at) END) WHERE id = %(account)s",
+            {"account": account_id, "rate": rate_per_s, "seconds": seconds, "now": now},
+        )
 
 
 def give_back_budget(*, account_id: int, tokens: int) -> None:

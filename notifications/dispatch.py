@@ -120,7 +120,7 @@ def _next_batch(account: AccountView) -> tuple[list[Job], int]:
             account_id=budget, rate_per_s=account.rate_per_s, wanted=wanted, now=now
         )
     if wanted < 1:
-        ring_later(account.id, seconds=1.0 / account.rate_per_s)
+        ring_later(account.id, seconds=(1.0 - wanted) / account.rate_per_s)
         return [], 0
     ids = claims.claim(
         account_id=account.id, limit=wanted, now=now, lease_s=settings.DISPATCH_LEASE_S

@@ -25,11 +25,12 @@ from integrations.errors import (
     RecipientUnreachable,
     TransientError,
 )
+from notifications import claims
 from notifications.claims import Row
 from notifications.flight import Job
 from notifications.flips import Recorded
 from notifications.models import DeliveryState, ProviderAccount
-from notifications.selectors import AccountView, clear_caches
+from notifications.selectors import AccountView, budget_of, clear_caches
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ class Aftermath:
     next_step: list[int] = field(default_factory=list)
     accepted: int = 0
     transient: int = 0
+    #: seconds for which the vendor wants nothing from this account
+    pause_s: float = 0.0
     config_error: ConfigurationError | None = None
     opted_out: dict[int, RecipientOptedOut] = field(default_factory=dict)
     unreachable: list[int] = field(default_factory=list)
@@ -113,6 +116,8 @@ def _classify(
     is_repeatable = isinstance(error, OutcomeUnknown) and job.provider.capabilities.idempotency_key
     if isinstance(error, TransientError) or is_repeatable:
         after.transient += isinstance(error, TransientError)
+        if isinstance(error, RateLimited) and error.whole_account:
+            after.pause_s = max(after.pause_s, error.retry_after_s or 0.0)
         waits = job.provider.capabilities.retry_s
         due_at = retry_at(error, tries=row.tries + 1, now=now, waits=waits)
         if due_at is not None and due_at < row.expires_at:
@@ -139,20 +144,30 @@ def retry_at(
 ) -> datetime | None:
     """When to try again after ``tries`` tries; None = enough. Honours Retry-After, adds jitter.
 
-    ``waits`` are a provider's own seconds before try 2, 3, ..., which no Retry-After shortens.
+    A vendor that says "in a second" again and again is not asked every second: from the third try
+    on it is the usual wait at least. ``waits`` are a provider's own seconds before try 2, 3, ...,
+    which no Retry-After shortens.
     """
     usual = waits or BACKOFF_S
-    if tries > len(usual):
+    most = error.most_retries if isinstance(error, TransientError) else None
+    if tries > (len(usual) if most is None else min(len(usual), most)):
         return None
     wait = float(usual[tries - 1])
     if isinstance(error, RateLimited) and error.retry_after_s is not None:
-        wait = max(wait if waits else 1.0, error.retry_after_s)
+        wait = max(wait if waits or tries > 1 else 1.0, error.retry_after_s)
     return now + timedelta(seconds=wait * random.uniform(1.0, 1.25))  # noqa: S311 - jitter
 
 
 def settle_account(account: AccountView, after: Aftermath, now: datetime) -> None:
     """Write what the batch says about the account: health, breaker, a stop."""
     rows = ProviderAccount.objects.filter(pk=account.id)
+    if after.pause_s and account.rate_per_s:
+        claims.pause_budget(
+            account_id=budget_of(account),
+            rate_per_s=account.rate_per_s,
+            seconds=after.pause_s,
+            now=now,
+        )
     if after.config_error is not None:
         reason = str(after.config_error)[:300]
         rows.update(stopped_reason=reason, stopped_at=now, last_error=reason, last_error_at=now)

@@ -37,6 +37,8 @@ _TO_STATE = {
     ReceiptKind.EXPIRED: DeliveryState.EXPIRED,
 }
 _CHOICES = frozenset({ReceiptKind.UNSUBSCRIBED, ReceiptKind.RESUBSCRIBED})
+#: what the manager must mend: a template that was refused, an account that may not send
+_FOR_THE_MANAGER = frozenset({"rejected", "config"})
 #: a watermark is not looked at further back than this, and their clock may be this much behind
 WATERMARK_REACH = timedelta(days=2)
 CLOCK_SLACK = timedelta(seconds=2)
@@ -217,8 +219,10 @@ def _after_failure(receipt: Receipt, delivery: Delivery, now: datetime) -> None:
             _withdraw(receipt, delivery, "carrier", now)
         elif receipt.error == "unreachable":
             consent_services.mark_unreachable(address_id=delivery.address_id, at=now)
-    delivery_id = delivery.pk
+    delivery_id, why = delivery.pk, f"{receipt.error}, code {receipt.vendor_code}"
     transaction.on_commit(lambda: steps.go_on(delivery_ids=[delivery_id], now=now))
+    if receipt.error in _FOR_THE_MANAGER:
+        transaction.on_commit(lambda: steps.alarm_refused_later(delivery_id, why, now))
 
 
 def _withdraw(receipt: Receipt, delivery: Delivery, reason: str, now: datetime) -> None:

@@ -154,6 +154,22 @@ def alarm_account_stopped(*, account_id: int, reason: str, now: datetime) -> Non
     )
 
 
+def alarm_refused_later(delivery_id: int, why: str, now: datetime) -> None:
+    """Tell staff of a message the vendor accepted and refused afterwards."""
+    delivery = Delivery.objects.select_related("notification", "account").get(pk=delivery_id)
+    notification = delivery.notification
+    if notification.kind == "alarm":
+        return
+    trigger = routing.trigger_of(notification.kind, notification.milestone)
+    raise_alarm(
+        restaurant_id=notification.restaurant_id,
+        key=f"words:{trigger}:{delivery.channel}",
+        detail=f"{delivery.account.name} did not deliver the message for {trigger}: {why}",
+        without_account=delivery.account_id,
+        now=now,
+    )
+
+
 def raise_alarm(
     *, restaurant_id: int, key: str, detail: str, now: datetime, without_account: int | None = None
 ) -> int:

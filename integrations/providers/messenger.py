@@ -29,9 +29,10 @@ from integrations.errors import (
     OutcomeUnknown,
     RateLimited,
     RecipientUnreachable,
+    TransientError,
 )
 from integrations.payloads import inner, objects, text
-from integrations.providers.messenger_codes import WINDOW_CLOSED, fault_of
+from integrations.providers.messenger_codes import MOST_RETRIES, WINDOW_CLOSED, fault_of
 from integrations.signatures import hmac_hex
 
 _LONGEST_TEXT = 2000
@@ -144,7 +145,12 @@ class Messenger(Provider):
         error = meta_graph.error_of(response)
         if error is not None and error.text:
             self._raise_for(error, response)
-        self.raise_for_status(response, vendor_code=error.text if error else "")
+        vendor_code = error.text if error else ""
+        if response.status in (500, 503):
+            raise TransientError(
+                self.key, response, vendor_code=vendor_code, most_retries=MOST_RETRIES
+            )
+        self.raise_for_status(response, vendor_code=vendor_code)
         vendor_id = text(response.json_object().get("message_id"))
         if error is not None or not vendor_id:
             raise OutcomeUnknown(self.key, response, detail="no message id in the answer")
@@ -236,7 +242,12 @@ class Messenger(Provider):
                 self.key,
                 response,
                 retry_after_s=fault.wait_s if wait_s is None else wait_s,
+                whole_account=True,
                 vendor_code=error.text,
+            )
+        if fault.error is TransientError:
+            raise TransientError(
+                self.key, response, vendor_code=error.text, most_retries=MOST_RETRIES
             )
         raise fault.error(self.key, response, vendor_code=error.text)
 

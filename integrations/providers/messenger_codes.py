@@ -29,6 +29,8 @@ _CONTENT = Fault(MessageRejected)
 _GONE = Fault(RecipientUnreachable)
 _STOP = Fault(ConfigurationError)
 
+#: "again later" is said to us, too, when the person blocked the Page
+MOST_RETRIES = 2
 #: outside the 24 hours: the person is fine, only this kind of message is not
 WINDOW_CLOSED = frozenset({"10/2018278", "10/2534022", "10/2018065"})
 #: another app (a person at the Page's inbox) has this one conversation; the Page is fine

@@ -156,7 +156,12 @@ class Telegram(Provider):
         status = found if isinstance(found, int) and found else response.status
         said = text(answer.get("description"), 500).lower()
         if status == 429:
-            raise RateLimited(self.key, response, retry_after_s=_wait_s(answer, response))
+            raise RateLimited(
+                self.key,
+                response,
+                retry_after_s=_wait_s(answer, response),
+                whole_account=True,
+            )
         if status == 400 and "message is not modified" in said:
             return Accepted(vendor_id=message.replaces_vendor_id, detail="already says so")
         if status == 400 and any(words in said for words in _CANNOT_EDIT):

@@ -33,6 +33,7 @@ from integrations.payloads import inner, objects, text
 from integrations.providers.whatsapp_codes import (
     CONFIGURATION,
     FAULTS,
+    PAIR_RATE,
     STOPPED_MARKETING,
     WINDOW_CLOSED,
 )
@@ -268,6 +269,7 @@ class WhatsApp(Provider):
                 self.key,
                 response,
                 retry_after_s=fault.wait_s if wait_s is None else wait_s,
+                whole_account=code != PAIR_RATE,
                 vendor_code=vendor_code,
             )
         raise fault.error(self.key, response, vendor_code=vendor_code)

@@ -18,6 +18,8 @@ from integrations.errors import (
 
 #: the recipient stopped marketing; order updates stay allowed
 STOPPED_MARKETING = 131050
+#: too many messages to this one person: the others may go on
+PAIR_RATE = 131056
 #: only a template may be sent now
 WINDOW_CLOSED = 131047
 CONFIGURATION = (
@@ -39,8 +41,7 @@ _DAMAGED = (100, 131008, 131009, 131051, 131052, 131053, 132000, 132005, 132008,
 FAULTS: Mapping[int, Fault] = {
     **dict.fromkeys((1, 2, 131000, 131016, 131057, 135000), Fault(TransientError)),
     **dict.fromkeys((4, 80007, 130429, 133016), Fault(RateLimited, 60.0)),
-    # too many messages to this one person: the others may go on
-    131056: Fault(RateLimited, 6.0),
+    PAIR_RATE: Fault(RateLimited, 6.0),
     131026: Fault(RecipientUnreachable),
     131021: Fault(RecipientUnreachable),
     WINDOW_CLOSED: _CONTENT,

@@ -71,7 +71,16 @@ def test_every_code_of_an_answer(
     assert raised.vendor_code == (f"{code}/{subcode}" if subcode else str(code))
     assert "words" not in str(raised)
     if error is RateLimited:
-        assert raised.retry_after_s == 60.0
+        assert (raised.retry_after_s, raised.whole_account) == (60.0, True)
+    if error is TransientError:
+        assert raised.most_retries == 2  # 2 may mean that the person blocked the Page
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_server_error_is_repeated_twice_at_most(status: int) -> None:
+    with pytest.raises(TransientError) as caught:
+        outcome(HttpResponse(status, {}, b"<html>"))
+    assert caught.value.most_retries == 2
 
 
 def test_retry_after_wins_over_our_own_figure() -> None:

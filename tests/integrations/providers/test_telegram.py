@@ -146,7 +146,7 @@ def test_how_long_to_wait(
     response = replace(answer(429, "Too Many Requests", **parameters), headers=headers)
     with pytest.raises(RateLimited) as caught:
         outcome(response)
-    assert caught.value.retry_after_s == wait_s
+    assert (caught.value.retry_after_s, caught.value.whole_account) == (wait_s, True)
 
 
 def test_an_edit_that_changes_nothing_is_accepted() -> None:
