@@ -61,8 +61,8 @@ class Capabilities:
     max_chars: int = 0
     #: requests per second one account may make; 0 = no limit known
     rate_per_s: float = 0.0
-    #: seconds before try 2, 3, ... where old news is still wanted; () = the usual few tries, and
-    #: none after the news is stale
+    #: seconds before try 2, 3, ... where its news lives longer or shorter than others'; () = the
+    #: usual ones
     retry_s: tuple[float, ...] = ()
     #: the destination is part of the account (a chat webhook), not an address of a person
     account_is_address: bool = False

@@ -72,7 +72,8 @@ class Pusher(Provider):
         ),
         Setting("event_name", label="Event name", required=False, default="order-update"),
     )
-    capabilities = Capabilities(account_is_address=True)
+    # a page asks by itself after a while: what is a minute old moves nobody
+    capabilities = Capabilities(retry_s=(5.0, 30.0), account_is_address=True)
 
     def __init__(self, account: Mapping[str, str], *, base_url: str = "") -> None:
         cluster = account.get("cluster") or "mt1"
