@@ -73,6 +73,8 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "anymail",
+    "pgtrigger",
+    "pghistory",
     "config.apps.ConfigApp",
     "consents.apps.ConsentsConfig",
     "orders.apps.OrdersConfig",
@@ -86,6 +88,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.audit.console_history",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -141,6 +144,11 @@ DATABASES["default"].update(
     CONN_MAX_AGE=env.int("DATABASE_CONN_MAX_AGE_S", default=600),
     CONN_HEALTH_CHECKS=True,
 )
+
+# --- the books about settings (config/models.py) ------------------------------------------------
+
+#: rows of the books are added and never changed; the database refuses it
+PGHISTORY_APPEND_ONLY = True
 
 # --- Celery: the doorbell; the database is the truth --------------------------------------------
 

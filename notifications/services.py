@@ -73,7 +73,8 @@ def save_account(*, account: ProviderAccount, values: Mapping[str, str]) -> Prov
     A secret left empty keeps its stored value. Saving clears a stop: the manager mended it.
     """
     provider = registry.provider_class(account.provider)
-    merged = dict(account.settings or {})
+    stored = account.settings or {}
+    merged = dict(stored)
     for setting in provider.settings:
         value = values.get(setting.name, "")
         if value or not setting.secret:
@@ -82,7 +83,11 @@ def save_account(*, account: ProviderAccount, values: Mapping[str, str]) -> Prov
     account.settings = merged
     account.channel = provider.channel
     account.stopped_reason, account.stopped_at, account.open_until = "", None, None
-    account.save()
+    if account._state.adding or merged != stored:
+        account.save()
+    else:  # encrypted anew they would look changed to the books (config/models.py)
+        columns = [f.name for f in ProviderAccount._meta.concrete_fields if not f.primary_key]
+        account.save(update_fields=[name for name in columns if name != "settings"])
     clear_caches()
     if account.mode == "sandbox":
         register_with_sandbox([account])

@@ -46,12 +46,15 @@ def save_source_account(*, account: SourceAccount, values: Mapping[str, str]) ->
     A sandbox account is made known to the sandbox as well.
     """
     declared = registry.source_class(account.source).settings
-    account.settings = merge_settings(declared, account.settings or {}, values)
+    stored = account.settings or {}
+    account.settings = merge_settings(declared, stored, values)
     account.poll_due_at = None  # one that was mended is asked at once
     if account._state.adding:
         account.save()
     else:
-        account.save(update_fields=(*_TYPED, "poll_due_at"))
+        # encrypted anew, settings would look changed to the books (config/models.py)
+        same = {"settings"} if account.settings == stored else set()
+        account.save(update_fields={*_TYPED, "poll_due_at"} - same)
     transaction.on_commit(clear_caches)
     transaction.on_commit(lambda: register_with_sandbox([account]))
     return account
