@@ -260,7 +260,7 @@ def _keyboard(message: Message) -> list[list[dict[str, str]]]:
 def _wait_s(answer: Mapping[str, Any], response: HttpResponse) -> float | None:
     wait = inner(answer, "parameters").get("retry_after")
     if isinstance(wait, (int, float)) and not isinstance(wait, bool) and wait >= 0:
-        return min(float(wait), 3600.0)
+        return float(min(wait, 3600.0))
     return response.retry_after_s()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from integrations import registry
 from integrations.contracts import Accepted, HttpResponse, Message, Provider
-from integrations.errors import ConfigurationError, IntegrationError, OutcomeUnknown
+from integrations.errors import ConfigurationError, IntegrationError, OutcomeUnknown, RateLimited
 from tests.integrations import bad_answers as bad
 from tests.integrations import fixture_files as files
 
@@ -31,6 +32,9 @@ LISTS = [
 #: an empty list in them, which for one vendor or other is the true answer
 LISTED = {"null_id", "list", "errors_list"}
 ODD = (None, [], {}, 7, -1, 1.5, True, "", "x" * 5000, [[]], [None], {"a": None}, 10**30, "\ud83c")
+ODD += (math.inf, -math.inf, math.nan, 10**400)
+#: the longest wait a vendor may ask for
+_DAY_S = 86_400
 
 
 def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -66,6 +70,8 @@ def test_any_value_may_be_of_another_kind(key: str, name: str) -> None:
                 assert 200 <= answer.status < 300
             else:
                 assert isinstance(ended.vendor_code, str)
+            if isinstance(ended, RateLimited) and ended.retry_after_s is not None:
+                assert 0 <= ended.retry_after_s <= _DAY_S
 
 
 def read(
@@ -76,6 +82,24 @@ def read(
         return provider.outcome(message, answer)
     except (IntegrationError, ConfigurationError) as error:
         return error
+
+
+@pytest.mark.parametrize("header", ["retry-after", "x-ratelimit-reset", "ratelimit-reset"])
+@pytest.mark.parametrize("key", PROVIDERS)
+def test_no_header_makes_anybody_wait_forever(key: str, header: str) -> None:
+    provider, message = files.provider(key), files.message(key)
+    for value in (
+        *bad.WAITS,
+        "9" * 400,
+        "-" + "9" * 400,
+        "99999999999999999",
+        "inf",
+        "-inf",
+        "\u0663",
+    ):
+        ended = read(provider, message, HttpResponse(429, {header: value, "date": bad.DATE}))
+        if isinstance(ended, RateLimited) and ended.retry_after_s is not None:
+            assert 0 <= ended.retry_after_s <= _DAY_S
 
 
 @pytest.mark.parametrize("name", sorted(bad.UNREADABLE.keys() - LISTED))
