@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from integrations.contracts import HttpResponse, InboundCall, Reply200
 from integrations.errors import SignatureInvalid
-from integrations.payloads import inner, load_object, objects
+from integrations.payloads import inner, load_object, objects, text
 from integrations.signatures import hmac_hex, is_same, require_hmac
 
 BASE_URL = "https://graph.facebook.com"
 #: the Graph version we were written against; a setting of every account
 VERSION = "v26.0"
 _HEADER = "X-Hub-Signature-256"
+#: states of a template Meta refuses to send
+_NOT_SENT = frozenset({"PENDING", "REJECTED", "PAUSED", "DISABLED"})
 
 
 class GraphError(NamedTuple):
@@ -96,3 +99,25 @@ def moment(value: object, *, per_second: int = 1) -> datetime | None:
         return datetime.fromtimestamp(int(str(value)) / per_second, tz=UTC)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def templates_url(base: str, version: str, owner: str) -> str:
+    """Where the message templates of a WhatsApp business account or a Page are listed."""
+    return f"{base}/{version}/{quote(owner, safe='')}/message_templates?limit=250"
+
+
+def template_gaps(listed: Mapping[str, Any]) -> list[str]:
+    """What keeps templates of a list from being sent as order news, a sentence each."""
+    found = [one for one in objects(listed.get("data")) if text(one.get("category")) == "UTILITY"]
+    gaps = [
+        f"Meta has the template {text(one.get('name'))}:{text(one.get('language'))} as "
+        f"{status.lower()}: it is not sent."
+        for one in found
+        if (status := text(one.get("status"), 40)) in _NOT_SENT
+    ]
+    if not any(text(one.get("status")) == "APPROVED" for one in found):
+        gaps.append(
+            "Meta has no approved template of the category UTILITY: guests who did not write "
+            "within 24 hours cannot be told anything."
+        )
+    return gaps

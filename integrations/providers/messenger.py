@@ -130,14 +130,11 @@ class Messenger(Provider):
             )
         if not _PERSON.fullmatch(message.to.strip()):
             raise RecipientUnreachable(self.key, detail="not a page-scoped id")
-        token = self.account["page_access_token"]
-        version = self.account.get("api_version") or meta_graph.VERSION
-        # the proof shows that the token is used by who holds the app's secret, not by a thief
-        proof = hmac_hex(self.account["app_secret"], token.encode())
+        url = f"{self.base_url}/{self._version()}/{self.account['page_id']}/messages"
         return HttpRequest.post(
-            f"{self.base_url}/{version}/{self.account['page_id']}/messages?appsecret_proof={proof}",
+            f"{url}?{self._proof()}",
             json_body={"recipient": {"id": message.to.strip()}, **self._content(message, body)},
-            headers={"Authorization": f"Bearer {token}"},
+            headers=self._bearer(),
         )
 
     def outcome(self, message: Message, response: HttpResponse) -> Accepted:
@@ -163,6 +160,18 @@ class Messenger(Provider):
             return replace(message, window_open=False)
         return None
 
+    def set_up_request(self) -> HttpRequest | None:
+        """The Page's templates, where it may send some."""
+        if not self.can_begin(self.account):
+            return None
+        url = meta_graph.templates_url(self.base_url, self._version(), self.account["page_id"])
+        return HttpRequest.get(f"{url}&{self._proof()}", headers=self._bearer())
+
+    def set_up_gaps(self, response: HttpResponse) -> list[str]:
+        """The templates Meta would not send."""
+        self.raise_for_status(response)
+        return meta_graph.template_gaps(response.json_object())
+
     def handshake(self, call: InboundCall) -> Reply200 | None:
         """Meta's test of the webhook URL."""
         return meta_graph.answer_challenge(call, self.account["verify_token"])
@@ -180,6 +189,17 @@ class Messenger(Provider):
         """m.me with a ref; the stand-in has a page of its own."""
         host = "https://m.me" if self.base_url == self.live_base_url else f"{self.base_url}/link"
         return f"{host}/{self.account['page_id']}?ref={token}"
+
+    def _version(self) -> str:
+        return self.account.get("api_version") or meta_graph.VERSION
+
+    def _bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.account['page_access_token']}"}
+
+    def _proof(self) -> str:
+        """Shows that the token is used by who holds the app's secret, not by a thief."""
+        token = self.account["page_access_token"].encode()
+        return f"appsecret_proof={hmac_hex(self.account['app_secret'], token)}"
 
     def _events(self, call: InboundCall) -> Iterator[dict[str, Any]]:
         for entry in meta_graph.verified(call, meta_graph.secrets_of(self.account), "page"):

@@ -33,7 +33,7 @@ from integrations.errors import (
     RecipientUnreachable,
 )
 from integrations.payloads import inner, text
-from integrations.providers.telegram_updates import read_reply, verified
+from integrations.providers.telegram_updates import read_reply, verified, webhook_gaps
 
 if TYPE_CHECKING:
     from integrations.http import Http
@@ -216,6 +216,18 @@ class Telegram(Provider):
             return Reply200()
         said = {"method": "answerCallbackQuery", "callback_query_id": query_id}
         return Reply200(body=json.dumps(said).encode(), content_type="application/json")
+
+    def set_up_request(self) -> HttpRequest:
+        """getWebhookInfo: where Telegram takes what people say."""
+        return HttpRequest.post(self._method("getWebhookInfo"))
+
+    def set_up_gaps(self, response: HttpResponse) -> list[str]:
+        """That no webhook is set, that it hears too little, or that nobody answers there."""
+        self.raise_for_status(response)
+        answer = response.json_object()
+        if answer.get("ok") is not True:
+            raise OutcomeUnknown(self.key, response, detail="the answer is unreadable")
+        return webhook_gaps(inner(answer, "result"))
 
     def link_url(self, token: str) -> str:
         """t.me with a start parameter; the stand-in has a page of its own."""

@@ -18,6 +18,8 @@ from integrations.signatures import matches_any
 _SECRET = "x-telegram-bot-api-secret-token"  # noqa: S105 - the name of a header
 _LONGEST_TEXT = 4096
 _COMMAND = re.compile(r"/([a-z_]{1,32})(?:@(\w+))?(?:\s+(.*))?", re.IGNORECASE | re.DOTALL)
+#: the updates we read
+_UPDATES = ("message", "callback_query", "my_chat_member")
 #: what stands for words; in an animation there is a document, too
 _MEDIA = (
     *("photo", "voice", "audio", "video", "video_note", "animation", "document", "sticker"),
@@ -62,6 +64,21 @@ def read_reply(update: Mapping[str, Any], bot_username: str) -> Reply | None:
     if inner(update, "my_chat_member"):
         return _blocked(update_id, inner(update, "my_chat_member"))
     return _said(update_id, inner(update, "message"), bot_username)
+
+
+def webhook_gaps(info: Mapping[str, Any]) -> list[str]:
+    """What is missing at Telegram for answers to come in, a sentence each (getWebhookInfo)."""
+    if not text(info.get("url")):
+        return ["Telegram has no webhook for this bot: call setWebhook with the account's URL."]
+    gaps = []
+    wanted = info.get("allowed_updates")
+    missing = [kind for kind in _UPDATES if isinstance(wanted, list) and kind not in wanted]
+    if wanted and missing:
+        gaps.append(f"Telegram does not tell us of {', '.join(missing)}: set allowed_updates.")
+    waiting = text(info.get("pending_update_count"))
+    if waiting not in ("", "0") and info.get("last_error_date"):
+        gaps.append(f"Telegram cannot reach the webhook: {waiting} updates wait.")
+    return gaps
 
 
 def chat_of(message: Mapping[str, Any]) -> str:

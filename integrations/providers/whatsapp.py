@@ -71,6 +71,12 @@ class WhatsApp(Provider):
             example="106540352242922",
         ),
         Setting(
+            "business_account_id",
+            label="Business account ID",
+            required=False,
+            help="optional: shows after a test which templates Meta would not send",
+        ),
+        Setting(
             "access_token",
             label="Access token",
             secret=True,
@@ -138,11 +144,10 @@ class WhatsApp(Provider):
             raise MessageRejected(
                 self.key, detail=f"{len(message.text)} characters; 1 to {_LONGEST_TEXT} fit"
             )
-        version = self.account.get("api_version") or meta_graph.VERSION
         to = message.to.strip()
         recipient = {"recipient": to} if _USER_ID.fullmatch(to) else {"to": to.lstrip("+")}
         return HttpRequest.post(
-            f"{self.base_url}/{version}/{self.account['phone_number_id']}/messages",
+            f"{self.base_url}/{self._version()}/{self.account['phone_number_id']}/messages",
             json_body={
                 "messaging_product": "whatsapp",
                 "recipient_type": "individual",
@@ -150,7 +155,7 @@ class WhatsApp(Provider):
                 "biz_opaque_callback_data": message.attempt_id,
                 **self._content(message, body),
             },
-            headers={"Authorization": f"Bearer {self.account['access_token']}"},
+            headers=self._bearer(),
         )
 
     def outcome(self, message: Message, response: HttpResponse) -> Accepted:
@@ -171,6 +176,19 @@ class WhatsApp(Provider):
         if is_closed and message.vendor_template and message.window_open:
             return replace(message, window_open=False)
         return None
+
+    def set_up_request(self) -> HttpRequest | None:
+        """The templates of the business account, where it is known."""
+        owner = self.account.get("business_account_id", "").strip()
+        if not owner:
+            return None
+        url = meta_graph.templates_url(self.base_url, self._version(), owner)
+        return HttpRequest.get(url, headers=self._bearer())
+
+    def set_up_gaps(self, response: HttpResponse) -> list[str]:
+        """The templates Meta would not send."""
+        self.raise_for_status(response)
+        return meta_graph.template_gaps(response.json_object())
 
     def handshake(self, call: InboundCall) -> Reply200 | None:
         """Meta's test of the webhook URL."""
@@ -193,6 +211,12 @@ class WhatsApp(Provider):
             for found in objects(value.get("messages"))
             if (reply := self._reply(found, value)) is not None
         ]
+
+    def _version(self) -> str:
+        return self.account.get("api_version") or meta_graph.VERSION
+
+    def _bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.account['access_token']}"}
 
     def _values(self, call: InboundCall, field: str) -> Iterator[dict[str, Any]]:
         secrets = meta_graph.secrets_of(self.account)

@@ -59,6 +59,7 @@ class Messenger(SandboxVendor):
     def routes(self) -> Iterable[Route]:
         return (
             Route("POST", "/{version}/{page}/messages", self.create),
+            Route("GET", "/{version}/{page}/message_templates", self.templates),
             *link_routes(
                 self,
                 parameter="ref",
@@ -80,17 +81,9 @@ class Messenger(SandboxVendor):
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """POST a message."""
-        token = meta_graph.bearer(request)
-        account = self.state.find_account(self.key, f"{request.match_info['page']} {token}")
-        if account is None:
-            return meta_graph.error(401, 190, "Invalid OAuth access token")
-        proof = hmac_hex(account.settings["app_secret"], token.encode())
-        if not hmac.compare_digest(
-            request.query.get("appsecret_proof", "").encode(), proof.encode()
-        ):
-            return meta_graph.error(
-                400, 100, "Invalid appsecret_proof provided in the API argument"
-            )
+        account = self._account(request)
+        if isinstance(account, web.Response):
+            return account
         try:
             payload = json.loads(await request.read())
             problem = self._problem(account, payload)
@@ -103,6 +96,25 @@ class Messenger(SandboxVendor):
         self.accept(lambda: self._message(account, message_id, payload, request))
         self._post_receipts(account, message_id, payload)
         return json_reply({"recipient_id": to, "message_id": message_id})
+
+    async def templates(self, request: web.Request) -> web.StreamResponse:
+        """GET the Page's message templates."""
+        account = self._account(request)
+        return account if isinstance(account, web.Response) else meta_graph.templates()
+
+    def _account(self, request: web.Request) -> SandboxAccount | web.Response:
+        """Whose call it is, or the refusal."""
+        token = meta_graph.bearer(request)
+        account = self.state.find_account(self.key, f"{request.match_info['page']} {token}")
+        if account is None:
+            return meta_graph.error(401, 190, "Invalid OAuth access token")
+        proof = hmac_hex(account.settings["app_secret"], token.encode())
+        given = request.query.get("appsecret_proof", "")
+        if not hmac.compare_digest(given.encode(), proof.encode()):
+            return meta_graph.error(
+                400, 100, "Invalid appsecret_proof provided in the API argument"
+            )
+        return account
 
     def _problem(
         self, account: SandboxAccount, payload: Mapping[str, Any]

@@ -36,6 +36,25 @@ def bearer(request: web.Request) -> str:
     return header.removeprefix("Bearer ") or request.query.get("access_token", "")
 
 
+def templates(category: str = "UTILITY") -> web.Response:
+    """A list of message templates: one approved, one paused."""
+    states = {"order_status_update": "APPROVED", "order_status_old": "PAUSED"}
+    return json_reply(
+        {
+            "data": [
+                {
+                    "id": str(number),
+                    "name": name,
+                    "language": "en_US",
+                    "status": status,
+                    "category": category,
+                }
+                for number, (name, status) in enumerate(states.items(), start=920070352646140)
+            ]
+        }
+    )
+
+
 def signed_call(account: SandboxAccount, url: str, payload: Any) -> VendorCall:
     """``payload`` as Meta posts it: ASCII with escapes, signed with the app secret."""
     body = json.dumps(payload, separators=(",", ":")).encode()

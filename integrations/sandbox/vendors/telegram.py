@@ -74,6 +74,7 @@ class Telegram(SandboxVendor):
             Route("POST", "/bot{token}/editMessageText", self.edit),
             Route("POST", "/bot{token}/answerCallbackQuery", self.acknowledge),
             Route("POST", "/bot{token}/getMe", self.get_me),
+            Route("POST", "/bot{token}/getWebhookInfo", self.get_webhook_info),
             *link_routes(
                 self,
                 parameter="start",
@@ -146,6 +147,19 @@ class Telegram(SandboxVendor):
         name = account.settings.get("bot_username") or "sandbox_bot"
         bot = {"id": 1, "is_bot": True, "first_name": "Order Up", "username": name}
         return json_reply({"ok": True, "result": bot})
+
+    async def get_webhook_info(self, request: web.Request) -> web.StreamResponse:
+        """getWebhookInfo: the address the sandbox was told."""
+        account, _ = await self._call(request)
+        if account is None:
+            return _unauthorized()
+        info = {
+            "url": account.target(account.webhook_url),
+            "has_custom_certificate": False,
+            "pending_update_count": 0,
+            "allowed_updates": ["message", "callback_query", "my_chat_member"],
+        }
+        return json_reply({"ok": True, "result": info})
 
     async def _call(self, request: web.Request) -> tuple[SandboxAccount | None, dict[str, Any]]:
         account = self.state.find_account(self.key, request.match_info["token"])

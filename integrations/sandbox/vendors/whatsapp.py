@@ -72,7 +72,10 @@ class WhatsApp(SandboxVendor):
     )
 
     def routes(self) -> Iterable[Route]:
-        return (Route("POST", "/{version}/{number}/messages", self.create),)
+        return (
+            Route("POST", "/{version}/{number}/messages", self.create),
+            Route("GET", "/{version}/{business}/message_templates", self.templates),
+        )
 
     def account_name(self, settings: Mapping[str, str]) -> str:
         return needed(settings, "phone_number_id")
@@ -111,6 +114,15 @@ class WhatsApp(SandboxVendor):
                 "messages": [{"id": message_id, "message_status": "accepted"}],
             }
         )
+
+    async def templates(self, request: web.Request) -> web.StreamResponse:
+        """GET the message templates of a business account."""
+        account = self.state.find_account(self.key, meta_graph.bearer(request))
+        if account is None:
+            return self._error(401, 190, "Invalid OAuth access token")
+        if account.settings.get("business_account_id") != request.match_info["business"]:
+            return self._error(400, 100, "Unsupported get request: no such object")
+        return meta_graph.templates()
 
     def _error(self, status: int, code: int, details: str) -> web.Response:
         return meta_graph.error(status, code, details, product=self.key)

@@ -501,3 +501,39 @@ def test_a_time_that_is_none(when: object) -> None:
 def test_a_body_that_is_no_update(body: bytes) -> None:
     with pytest.raises(PayloadMalformed):
         files.provider("telegram").replies(replace(call({}), body=body))
+
+
+# --- what is set up -------------------------------------------------------------------------------
+
+HEARD = {"url": HOOK, "pending_update_count": 0, "allowed_updates": []}
+
+
+@pytest.mark.parametrize(
+    ("info", "words"),
+    [
+        ({}, ["has no webhook"]),
+        ({"url": ""}, ["has no webhook"]),
+        (HEARD, []),
+        ({**HEARD, "last_error_date": 1}, []),  # it was mended since
+        ({**HEARD, "pending_update_count": 3}, []),
+        ({**HEARD, "pending_update_count": 3, "last_error_date": 1}, ["3 updates wait"]),
+        ({**HEARD, "allowed_updates": ["message"]}, ["callback_query, my_chat_member"]),
+    ],
+)
+def test_what_is_missing_at_telegram(info: dict[str, Any], words: list[str]) -> None:
+    response = HttpResponse(200, {}, json.dumps({"ok": True, "result": info}).encode())
+    gaps = files.provider("telegram").set_up_gaps(response)
+    assert len(gaps) == len(words)
+    assert all(word in gap for word, gap in zip(words, gaps, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("response", "error"),
+    [
+        (answer(401, "Unauthorized"), ConfigurationError),
+        (HttpResponse(200, {}, b"<html>"), OutcomeUnknown),
+    ],
+)
+def test_what_is_set_up_cannot_be_seen(response: HttpResponse, error: type[Exception]) -> None:
+    with pytest.raises((error,)):
+        files.provider("telegram").set_up_gaps(response)

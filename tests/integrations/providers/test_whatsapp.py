@@ -533,3 +533,30 @@ def test_a_person_with_a_number_and_an_id(
 )
 def test_what_nobody_said(found: dict[str, Any]) -> None:
     assert messages({"from": "12025550142", "id": "wamid.IN", **found}, contacts=None) == []
+
+
+# --- what is set up -------------------------------------------------------------------------------
+
+NOTHING = "Meta has no approved template"
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        (["APPROVED"], []),
+        (["APPROVED", "PENDING", "REJECTED", "PAUSED", "DISABLED"], list("1234")),
+        (["REJECTED"], ["t0:en as rejected", NOTHING]),
+        ([], [NOTHING]),
+    ],
+)
+@pytest.mark.parametrize("key", ["whatsapp", "messenger"])
+def test_templates_meta_does_not_send(key: str, states: list[str], words: list[str]) -> None:
+    listed: list[Any] = [
+        {"name": f"t{number}", "language": "en", "status": status, "category": "UTILITY"}
+        for number, status in enumerate(states)
+    ]
+    offer = {"name": "offer", "language": "en", "status": "PAUSED", "category": "MARKETING"}
+    body = json.dumps({"data": [*listed, offer, None]}).encode()
+    gaps = files.provider(key).set_up_gaps(HttpResponse(200, {}, body))
+    assert len(gaps) == len(words)
+    assert all(word in gap for word, gap in zip(words, gaps, strict=True))

@@ -147,3 +147,16 @@ def test_faults_in_metas_words(client: Client, kind: str, error: type[Exception]
     client.control("POST", "faults", {"vendor": "messenger", "kind": kind})
     with pytest.raises((error,)):
         deliver(provider(client), MESSAGE, client.url)
+
+
+def test_templates_meta_would_not_send_are_named(client: Client) -> None:
+    assert provider(client, utility_messages="no").set_up_request() is None
+    request = provider(client).set_up_request()
+    assert request is not None
+    assert provider(client).set_up_gaps(client.send(request)) == [
+        "Meta has the template order_status_old:en_US as paused: it is not sent."
+    ]
+    wrong = provider(client, page_access_token="wrong").set_up_request()
+    assert wrong is not None
+    with pytest.raises(ConfigurationError):
+        provider(client).set_up_gaps(client.send(wrong))

@@ -149,3 +149,8 @@ def test_get_me_shows_whether_a_token_is_good(client: Client) -> None:
     assert client.send(request).json_object()["result"]["username"] == "harvest_orders_bot"
     request = HttpRequest.post("/telegram/bot1:x/getMe", json_body={})
     assert client.send(request).status == 401
+
+
+def test_the_webhook_that_is_set_has_no_gaps(client: Client, receiver: Receiver) -> None:
+    provider = provider_of(client)
+    assert provider.set_up_gaps(client.send(provider.set_up_request())) == []

@@ -166,3 +166,18 @@ def test_faults_in_metas_words(client: Client, kind: str, error: type[Exception]
     client.control("POST", "faults", {"vendor": "whatsapp", "kind": kind})
     with pytest.raises((error,)):
         send(client)
+
+
+def test_templates_meta_would_not_send_are_named(client: Client) -> None:
+    client.register("whatsapp", {**SETTINGS, "business_account_id": "102290129340398"})
+    assert provider(client).set_up_request() is None
+    known = provider(client, business_account_id="102290129340398")
+    request = known.set_up_request()
+    assert request is not None
+    assert known.set_up_gaps(client.send(request)) == [
+        "Meta has the template order_status_old:en_US as paused: it is not sent."
+    ]
+    wrong = provider(client, business_account_id="1").set_up_request()
+    assert wrong is not None
+    with pytest.raises(MessageRejected):
+        known.set_up_gaps(client.send(wrong))
