@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 300
 SEED = 20261129
 #: the guest writes within this time of the worker's start, seconds
-LONGEST_WAIT = 0.02
+LONGEST_WAIT = 0.06
 
 
 def phone(number: int) -> str:
@@ -67,7 +67,8 @@ class Race:
         """A moment later, or not, the guest texts STOP."""
         for number in range(ROUNDS):
             self.start.wait(30)
-            time.sleep(self.waits.random() * LONGEST_WAIT)
+            # at once, somewhere in between, when it is long gone
+            time.sleep((0, self.waits.random() / 2, 1)[number % 3] * LONGEST_WAIT)
             now = datetime.now(UTC)
             services.handle_inbound_words(
                 sender_group_id=self.stage.restaurant.sender_group_id,
@@ -98,6 +99,7 @@ def test_no_message_begins_to_leave_after_its_stop(sandbox: SandboxServer) -> No
     stage = build_stage(sandbox)
     queue_everything(stage)
     clear_caches()
+    sandbox.state.settings.change({"latency_ms": 12})
     race = Race(stage)
     threads = [threading.Thread(target=race.run, args=[deed]) for deed in (race.work, race.stop)]
     for thread in threads:
@@ -130,6 +132,7 @@ def test_no_message_begins_to_leave_after_its_stop(sandbox: SandboxServer) -> No
     assert violations == []
     assert set(sent.values()) == {1}
     assert sum(ends.values()) == ROUNDS
-    # the race was one: each side won often
-    assert ends["cancelled"] > ROUNDS // 20, ends
-    assert ends["overtaken"] + ends["before"] > ROUNDS // 20, ends
+    # the race was one: queued or claimed, on its way, and gone before
+    assert len(ends) == 3, ends
+    assert ends["cancelled"] >= 5, ends
+    assert ends["overtaken"] + ends["before"] >= 5, ends
