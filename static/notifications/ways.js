@@ -9,6 +9,12 @@
   const bytes = (text) =>
     Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
 
+  /* One made with another key is refused by its push service for ever. */
+  function isOurs(subscription) {
+    const key = subscription.options?.applicationServerKey;
+    return !key || String(new Uint8Array(key)) === String(bytes(pushKey));
+  }
+
   function show(isOn) {
     button.setAttribute("aria-pressed", String(isOn));
     button.textContent = isOn ? off : on;
@@ -32,6 +38,10 @@
       const worker = await navigator.serviceWorker.register("/sw.js");
       await navigator.serviceWorker.ready;
       let subscription = await worker.pushManager.getSubscription();
+      if (subscription && !isOurs(subscription)) {
+        await subscription.unsubscribe();
+        subscription = null;
+      }
       if (subscription && button.getAttribute("aria-pressed") === "true") {
         show(await tell(`${url}stop/`, subscription));
         await subscription.unsubscribe();
@@ -49,7 +59,8 @@
   }
 
   navigator.serviceWorker.getRegistration("/").then(async (worker) => {
-    show(Boolean(worker && (await worker.pushManager.getSubscription())));
+    const subscription = worker && (await worker.pushManager.getSubscription());
+    show(Boolean(subscription && isOurs(subscription)));
     box.hidden = false;
   });
   button.addEventListener("click", press);

@@ -16,6 +16,7 @@ from notifications.services import register_with_sandbox
 from tests.factories import make_provider_account
 from tests.integrations import fixture_files as files
 from tests.notifications.test_linking import BOT
+from tests.notifications.test_way_pages import browser
 from tests.stage import Stage, build_stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -83,6 +84,40 @@ def test_a_push_shows_a_notification_that_opens_the_order(
         return [];
     }"""
     assert page.evaluate(shown) == [["Order 1042: ready", "Come and get it", "/x"]]
+
+
+#: Chromium reaches no push service here: its subscriptions are played, one made with another key
+PLAYED = """
+const played = %s;
+const made = (told, key) => ({
+    toJSON: () => told,
+    options: { applicationServerKey: key },
+    unsubscribe: async () => { window.left = told.endpoint; window.held = null; return true; },
+});
+window.held = made(played[0], new Uint8Array(65).fill(4).buffer);
+PushManager.prototype.getSubscription = async () => window.held;
+PushManager.prototype.subscribe = async ({ applicationServerKey }) =>
+    (window.held = made(played[1], applicationServerKey.buffer));
+"""
+
+
+def test_a_subscription_with_an_older_key_is_made_anew(
+    stage: Stage, live_server: Any, page: Page
+) -> None:
+    """Its push service would refuse every message for it."""
+    connect(stage, "web_push", files.settings("web_push"))
+    stage.open()
+    old, new = browser(stage, "old"), browser(stage, "new")
+    page.add_init_script(PLAYED % json.dumps([old, new]))
+    page.goto(f"{live_server.url}/o/{stage.order().public_id}/")
+    page.get_by_role("button", name="Notify me in this browser").click()
+    expect(page.locator("[data-push] button")).to_have_attribute("aria-pressed", "true")
+    assert page.evaluate("window.left") == old["endpoint"]
+    stage.post(state="ready")
+    stage.settle_and_send()
+    assert [message["to"] for message in stage.messages("web_push")] == ["browser new"]
+    page.reload()  # the page knows nothing of a subscription that is not ours
+    expect(page.locator("[data-push] button")).to_have_attribute("aria-pressed", "false")
 
 
 def test_linking_a_chat_by_hand(stage: Stage, live_server: Any, page: Page, settings: Any) -> None:
