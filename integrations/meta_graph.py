@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from integrations.contracts import HttpResponse, InboundCall, Reply200
-from integrations.errors import SignatureInvalid
+from integrations.errors import OutcomeUnknown, SignatureInvalid
 from integrations.payloads import inner, load_object, objects, text
 from integrations.signatures import hmac_hex, is_same, require_hmac
 
@@ -106,9 +106,15 @@ def templates_url(base: str, version: str, owner: str) -> str:
     return f"{base}/{version}/{quote(owner, safe='')}/message_templates?limit=250"
 
 
-def template_gaps(listed: Mapping[str, Any]) -> list[str]:
-    """What keeps templates of a list from being sent as order news, a sentence each."""
-    found = [one for one in objects(listed.get("data")) if text(one.get("category")) == "UTILITY"]
+def template_gaps(provider: str, response: HttpResponse) -> list[str]:
+    """What keeps the templates of a list from being sent as order news, a sentence each.
+
+    Raises OutcomeUnknown for what is no list: it is not an empty one.
+    """
+    listed = response.json_object().get("data")
+    if not isinstance(listed, list) or len(objects(listed)) < len(listed):
+        raise OutcomeUnknown(provider, response, detail="the list is unreadable")
+    found = [one for one in objects(listed) if text(one.get("category")) == "UTILITY"]
     gaps = [
         f"Meta has the template {text(one.get('name'))}:{text(one.get('language'))} as "
         f"{status.lower()}: it is not sent."

@@ -188,7 +188,7 @@ class WhatsApp(Provider):
     def set_up_gaps(self, response: HttpResponse) -> list[str]:
         """The templates Meta would not send."""
         self.raise_for_status(response)
-        return meta_graph.template_gaps(response.json_object())
+        return meta_graph.template_gaps(self.key, response)
 
     def handshake(self, call: InboundCall) -> Reply200 | None:
         """Meta's test of the webhook URL."""

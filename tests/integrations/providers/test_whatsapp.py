@@ -556,7 +556,7 @@ def test_templates_meta_does_not_send(key: str, states: list[str], words: list[s
         for number, status in enumerate(states)
     ]
     offer = {"name": "offer", "language": "en", "status": "PAUSED", "category": "MARKETING"}
-    body = json.dumps({"data": [*listed, offer, None]}).encode()
+    body = json.dumps({"data": [*listed, offer]}).encode()
     gaps = files.provider(key).set_up_gaps(HttpResponse(200, {}, body))
     assert len(gaps) == len(words)
     assert all(word in gap for word, gap in zip(words, gaps, strict=True))
