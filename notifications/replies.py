@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from django.db import transaction
 
-from consents import known_as, vendor_news
+from consents import keywords, known_as, vendor_news
 from consents import services as consent_services
 from consents.models import ContactAddress
 from integrations import contracts
@@ -36,6 +36,8 @@ def record_replies(
 def _record_reply(account: AccountView, reply: contracts.Reply, received_at: datetime) -> bool:
     if reply.action.get("type") == "acknowledge":
         return _acknowledge(account, reply, received_at)
+    if reply.action.get("type") == "overheard" and keywords.classify(reply.text).intent != "stop":
+        return False
     config = restaurant_config(account.restaurant_id)
     channel = account.address_channel(reply.sender)
     address = _sender(config, channel, reply)

@@ -123,7 +123,8 @@ class Reply:
     vendor_handled: str = ""
     #: the vendor already sent its own confirmation
     vendor_confirmed: bool = False
-    #: e.g. {"type": "acknowledge", "value": "..."} for buttons
+    #: e.g. {"type": "acknowledge", "value": "..."} for buttons; {"type": "overheard"} = said to
+    #: somebody else in our name, who answers it: only a stop counts
     action: Mapping[str, str] = field(default_factory=dict)
     #: which of our numbers or pages it was sent to
     recipient: str = ""

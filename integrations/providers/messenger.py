@@ -178,11 +178,21 @@ class Messenger(Provider):
 
     def receipts(self, call: InboundCall) -> list[Receipt]:
         """Deliveries that name their messages, watermarks for all before them, echoes of ours."""
-        return [receipt for event in self._events(call) for receipt in _receipts(event)]
+        events = (*self._events(call), *self._events(call, "standby"))
+        return [receipt for event in events for receipt in _receipts(event)]
 
     def replies(self, call: InboundCall) -> list[Reply]:
-        """Messages, button presses and arrivals by an m.me link; no echoes."""
-        found = (self._reply(event) for event in self._events(call))
+        """Messages, button presses and arrivals by an m.me link; no echoes.
+
+        What is said while another app has the conversation ("standby") is overheard: not ours to
+        answer, but a stop all the same.
+        """
+        found = [self._reply(event) for event in self._events(call)]
+        for event in self._events(call, "standby"):
+            reply = self._reply(event)
+            if reply is not None and reply.text:
+                overheard = {"type": "overheard"}
+                found.append(replace(reply, action=overheard, vendor_confirmed=True))
         return [reply for reply in found if reply is not None]
 
     def link_url(self, token: str) -> str:
@@ -201,12 +211,11 @@ class Messenger(Provider):
         token = self.account["page_access_token"].encode()
         return f"appsecret_proof={hmac_hex(self.account['app_secret'], token)}"
 
-    def _events(self, call: InboundCall) -> Iterator[dict[str, Any]]:
+    def _events(self, call: InboundCall, where: str = "messaging") -> Iterator[dict[str, Any]]:
         for entry in meta_graph.verified(call, meta_graph.secrets_of(self.account), "page"):
             # one app may serve several Pages; the others have accounts of their own
-            # "standby" beside "messaging" is what others say while another app has the thread
             if text(entry.get("id")) in ("", self.account["page_id"]):
-                yield from objects(entry.get("messaging"))
+                yield from objects(entry.get(where))
 
     def _may_begin(self, message: Message) -> bool:
         return bool(message.vendor_template) and self.can_begin(self.account)

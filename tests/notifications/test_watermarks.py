@@ -11,8 +11,15 @@ from uuid import uuid4
 
 import pytest
 
-from consents.models import SubjectAddress
-from notifications.models import Attempt, Delivery, ProviderAccount, Receipt, Route
+from consents.models import SubjectAddress, Suppression
+from notifications.models import (
+    Attempt,
+    Delivery,
+    InboundMessage,
+    ProviderAccount,
+    Receipt,
+    Route,
+)
 from notifications.selectors import clear_caches
 from notifications.services import register_with_sandbox
 from tests.factories import make_address, make_provider_account
@@ -53,7 +60,8 @@ def says(stage: Stage, page: ProviderAccount, **event: Any) -> Any:
         "recipient": {"id": settings["page_id"]},
         "timestamp": now_ms,
     }
-    entry = {"id": settings["page_id"], "time": now_ms, "messaging": [{**about, **event}]}
+    where = event.pop("where", "messaging")
+    entry = {"id": settings["page_id"], "time": now_ms, where: [{**about, **event}]}
     body = json.dumps({"object": "page", "entry": [entry]}).encode()
     mac = hmac.new(settings["app_secret"].encode(), body, hashlib.sha256).hexdigest()
     answer = stage.client.post(
@@ -115,3 +123,15 @@ def test_the_window_of_whoever_wrote_is_open(stage: Stage, page: ProviderAccount
     type(address).objects.filter(pk=address.pk).update(window_until=datetime.now(UTC))
     stage.post(state="picked_up")
     assert not Delivery.objects.filter(notification__milestone="picked_up", account=page).exists()
+
+
+def test_said_to_another_app_only_a_stop_counts(stage: Stage, page: ProviderAccount) -> None:
+    before = InboundMessage.objects.count()
+    question = {"mid": "m_1", "text": "where is my order?"}
+    says(stage, page, where="standby", message=question)
+    assert InboundMessage.objects.count() == before
+    assert not Suppression.objects.exists()
+    for _ in range(2):
+        says(stage, page, where="standby", message={"mid": "m_2", "text": "STOP"})
+    assert Suppression.objects.get().channel == "messenger"
+    assert not Delivery.objects.filter(notification__kind="reply").exists()

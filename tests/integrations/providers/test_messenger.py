@@ -297,14 +297,22 @@ def test_other_pages_and_objects_are_not_ours() -> None:
     assert len(provider.replies(call_with(event, event))) == 2
 
 
-def test_a_conversation_another_app_has_is_not_ours() -> None:
-    """A person at the Page's inbox answers: what is said there comes as "standby" only."""
+def test_a_conversation_another_app_has_is_only_overheard() -> None:
+    """A person at the Page's inbox answers: what is said there comes as "standby"."""
     said = from_person(message={"mid": "m_1", "text": "where is it?"})
+    pressed = from_person(postback={"payload": "p"})
+    theirs = from_person(message={"mid": "m_2", "text": "soon", "is_echo": True, "app_id": 7})
+    seen = from_person(read={"watermark": 1773528122000})
     passed = from_person(pass_thread_control={"new_owner_app_id": "263902037430900"})
-    entry = {"id": PAGE, "standby": [said], "messaging": [passed]}
+    standby = [said, pressed, theirs, seen, None]
+    entry = {"id": PAGE, "standby": standby, "messaging": [passed]}
     call = posted({"object": "page", "entry": [entry]})
     provider = files.provider("messenger")
-    assert (provider.replies(call), provider.receipts(call)) == ([], [])
+    [reply] = provider.replies(call)
+    assert (reply.text, reply.action, reply.vendor_confirmed) == (
+        *("where is it?", {"type": "overheard"}, True),
+    )
+    assert [receipt.kind.value for receipt in provider.receipts(call)] == ["read"]
 
 
 REFERRAL = {"ref": "tok-1", "source": "SHORTLINK", "type": "OPEN_THREAD"}
