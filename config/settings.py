@@ -24,6 +24,8 @@ environ.Env.read_env(BASE_DIR / ".env")
 
 #: generated keys, the embedded database, benchmark results
 VAR_DIR = Path(env("VAR_DIR", default=str(BASE_DIR / "var")))
+#: who was erased, for after a restore. Keep it apart from the database and from its backups
+ERASURE_JOURNAL = Path(env("ERASURE_JOURNAL", default=str(VAR_DIR / "erasures.jsonl")))
 _keys = local_keys(VAR_DIR)
 
 #: loopback or interface the web process listens on

@@ -11,7 +11,8 @@ READ COMMITTED transaction and only then, in a new statement, reads the snapshot
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from django.db import connection
 from django.db.transaction import TransactionManagementError
@@ -48,3 +49,18 @@ def _take(function: str, address_hashes: Iterable[str]) -> None:
                 f"SELECT count({function}(k)) FROM unnest(%s::bigint[]) AS k",  # noqa: S608
                 [keys],
             )
+
+
+@contextmanager
+def alone(key: int) -> Iterator[bool]:
+    """Whether this process is the only one inside, across transactions; nobody waits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
+        row = cursor.fetchone()
+    is_mine = bool(row and row[0])
+    try:
+        yield is_mine
+    finally:
+        if is_mine:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])

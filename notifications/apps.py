@@ -8,6 +8,9 @@ class NotificationsConfig(AppConfig):
     verbose_name = "Notifications"
 
     def ready(self) -> None:
+        from consents import holders
         from notifications import receivers
+        from notifications.personal_data import NotificationsHolder
 
         receivers.connect()
+        holders.register(NotificationsHolder())

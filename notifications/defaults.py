@@ -253,6 +253,12 @@ TEXTS: dict[tuple[str, str, str], dict[str, str]] = {
         "{% if restaurant.phone != '' %} Please call {{ restaurant.phone }}.{% endif %}",
         "es": _SIGN + "no vemos ningún pedido abierto con este número.",
     },
+    ("reply:erasure", "customer", ""): {
+        "en": _SIGN + "as you asked, we are deleting what we know about you. This is our last "
+        "message.",
+        "es": _SIGN + "como pediste, borramos lo que sabemos de ti. Este es nuestro último "
+        "mensaje.",
+    },
     ("status_changed", "staff", ""): {
         "en": "#{{ order.number }} is {{ order.state_label }}"
         "{% if order.eta_time != '' %}, due {{ order.eta_time }}{% endif %}"

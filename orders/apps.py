@@ -6,3 +6,9 @@ class OrdersConfig(AppConfig):
 
     name = "orders"
     verbose_name = "Orders"
+
+    def ready(self) -> None:
+        from consents import holders
+        from orders.personal_data import OrdersHolder
+
+        holders.register(OrdersHolder())

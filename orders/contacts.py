@@ -103,6 +103,8 @@ def _is_news(order: Order, mark: dict[str, Any], *, is_courier: bool) -> bool:
     known = order.detail.get(MARK)
     if not isinstance(known, dict):
         return True
+    if known.get("erased"):
+        return False  # whoever it was asked to be forgotten
     if known["kind"] != mark["kind"] and DIRECT in (known["kind"], mark["kind"]):
         return bool(mark["kind"] == DIRECT)
     if known["account"] == mark["account"]:

@@ -124,6 +124,8 @@ class Delivery(models.Model):
     consent_checked_at = models.DateTimeField(null=True, blank=True)
     consent_basis = models.JSONField(default=dict)
     overtaken_by_withdrawal = models.BooleanField(default=False)
+    #: whoever it went to was forgotten; it keeps its state and has no address
+    is_erased = models.BooleanField(default=False, db_default=False, editable=False)
     #: a person decided to send it again although the outcome is unknown
     resent_by = models.CharField(max_length=150, blank=True)
     created_at = models.DateTimeField()
@@ -136,6 +138,7 @@ class Delivery(models.Model):
                 fields=["notification", "step", "address", "account"],
                 name="one_delivery_per_address",
                 nulls_distinct=False,
+                condition=models.Q(is_erased=False),
             )
         ]
         indexes = [
@@ -250,6 +253,8 @@ class InboundMessage(models.Model):
     #: the vendor's conversation it was said in (a ticket), where answers belong
     thread = models.CharField(max_length=200, blank=True, db_default="")
     received_at = models.DateTimeField()
+    #: kept for 90 days, or until the person asked us to forget it; then ``text`` is empty
+    text_removed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         constraints = [
