@@ -10,6 +10,7 @@ name nobody, and they keep the number blocked (GDPR art. 17(3)(b) and (e)).
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from consents import erasure_journal, holders, ledger, locks
+from consents import derivation, erasure_journal, holders, ledger, locks
 from consents.erasure_journal import Erased, ErasedAddress
 from consents.holders import Person
 from consents.ledger import Draft
@@ -32,6 +33,7 @@ from consents.models import (
     RightsRequest,
     SenderGroup,
     Subject,
+    Suppression,
 )
 
 logger = logging.getLogger(__name__)
@@ -177,17 +179,15 @@ def _erase(request: RightsRequest, subject: Subject, now: datetime) -> bool:
         still_there = Subject.objects.select_for_update().filter(pk=subject.pk).first()
         if still_there is None or still_there.legal_hold:
             return False
+        person = holders.person_of(still_there)
         erased = Erased(
             subject_id=subject.pk,
             sender_group_id=subject.sender_group_id,
             request_id=request.public_id,
             erased_at=now,
-            addresses=tuple(
-                ErasedAddress(a.channel, a.address_hash, a.pepper_version, a.generation)
-                for a in _rows(holders.person_of(still_there).own_address_ids)
-            ),
+            addresses=tuple(_entry(address) for address in _rows(person.own_address_ids)),
         )
-        counts = _forget(still_there, holders.person_of(still_there), erased, now)
+        counts = _forget(still_there, person, erased, now)
         moved = _advance(request.pk, "erasing", "erased", _done(now, deleted=counts))
         erasure_journal.write(erased)
     return moved
@@ -199,6 +199,23 @@ _STEPS = {"waiting": _wait, "telling": _tell, "vendors": _ask_vendors, "erasing"
 def _lock(subject_id: UUID, hashes: tuple[str, ...]) -> None:
     known = ContactAddress.objects.filter(subjects=subject_id)
     locks.lock_addresses({*hashes, *known.values_list("address_hash", flat=True)})
+
+
+def _entry(address: ContactAddress) -> ErasedAddress:
+    """The address as the journal names it, with what stopped it."""
+    stops = Suppression.objects.filter(
+        sender_group_id=address.sender_group_id,
+        channel=address.channel,
+        address_hash=address.address_hash,
+        generation=address.generation,
+    )
+    return ErasedAddress(
+        channel=address.channel,
+        address_hash=address.address_hash,
+        pepper_version=address.pepper_version,
+        generation=address.generation,
+        stops=tuple(stops.order_by("scope").values_list("scope", "reason")),
+    )
 
 
 def _rows(address_ids: tuple[int, ...]) -> list[ContactAddress]:
@@ -253,14 +270,8 @@ def _append(erased: Erased, now: datetime) -> None:
     """``erased`` in the chain of each address of their own; nothing where it is there already."""
     for address in erased.addresses:
         key = f"erased:{erased.request_id}:{address.channel}:{address.address_hash[:16]}"
-        draft = Draft(
-            target=ledger.Target(
-                erased.sender_group_id,
-                address.channel,
-                address.address_hash,
-                address.pepper_version,
-                address.generation,
-            ),
+        ended = Draft(
+            target=_target(erased, address),
             action=ConsentAction.ERASED,
             purpose=Purpose.ORDER_UPDATES,
             source="rights_request",
@@ -270,7 +281,37 @@ def _append(erased: Erased, now: datetime) -> None:
             lawful_basis="legal_duty",
             subject_ref=erased.subject_id,
         )
-        ledger.append([draft], now=now)
+        ledger.append([*_lost_stops(erased, address, ended), ended], now=now)
+
+
+def _target(erased: Erased, address: ErasedAddress) -> ledger.Target:
+    return ledger.Target(
+        erased.sender_group_id,
+        address.channel,
+        address.address_hash,
+        address.pepper_version,
+        address.generation,
+    )
+
+
+def _lost_stops(erased: Erased, address: ErasedAddress, ended: Draft) -> list[Draft]:
+    """What was stopped before the erasure and is not in this, restored, ledger."""
+    events = ledger.chain(erased.sender_group_id, address.address_hash)
+    if any(event.idempotency_key == ended.idempotency_key for event in events):
+        return []
+    known = derivation.derive(ledger.fact_of(event) for event in events).suppressions
+    return [
+        replace(
+            ended,
+            action=ConsentAction.SUPPRESSED,
+            purpose=scope.partition(":")[2] if scope.startswith("category:") else ended.purpose,
+            scope="category" if scope.startswith("category:") else scope,
+            reason=reason,
+            idempotency_key=f"{ended.idempotency_key}:{scope}",
+        )
+        for scope, reason in address.stops
+        if (address.generation, address.channel, scope) not in known
+    ]
 
 
 # --- after a restore ------------------------------------------------------------------------------

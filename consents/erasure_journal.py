@@ -29,6 +29,8 @@ class ErasedAddress:
     address_hash: str
     pepper_version: int
     generation: int
+    #: (scope, reason) of what was stopped: a backup may be older than the stop
+    stops: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,5 +106,14 @@ def _erased(values: dict[str, object]) -> Erased:
         sender_group_id=int(str(values["sender_group"])),
         request_id=UUID(str(values["request"])),
         erased_at=datetime.fromisoformat(str(values["erased_at"])),
-        addresses=tuple(ErasedAddress(**address) for address in addresses),
+        addresses=tuple(
+            ErasedAddress(
+                channel=str(address["channel"]),
+                address_hash=str(address["address_hash"]),
+                pepper_version=int(address["pepper_version"]),
+                generation=int(address["generation"]),
+                stops=tuple((str(scope), str(reason)) for scope, reason in address["stops"]),
+            )
+            for address in addresses
+        ),
     )

@@ -62,6 +62,12 @@ def read_due_lists(now: datetime) -> dict[str, int]:
     return found
 
 
+def read_all_lists(now: datetime) -> dict[str, int]:
+    """Read every list now, whenever it was read last: after a restore our dates are a backup's."""
+    VendorListPosition.objects.update(next_at=now)
+    return read_due_lists(now)
+
+
 def read_list(*, account_id: int, now: datetime) -> VendorListPosition | None:
     """Read one account's list where it is due; None = not due, or another process reads it."""
     account = account_by_id(account_id)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import transaction
 
-from consents import erasure, ledger, rights, services
+from consents import erasure, erasure_journal, ledger, rights, services
 from consents.models import (
     ConsentEvent,
     ConsentEvidence,
@@ -23,12 +25,14 @@ from consents.models import (
     Suppression,
 )
 from integrations import contracts
+from integrations.contracts import HttpRequest
+from integrations.http import http_door, run
 from notifications.models import Delivery, InboundMessage, ProviderAccount
 from notifications.replies import record_replies
 from notifications.selectors import account_view, clear_caches
 from notifications.services import register_with_sandbox
 from orders.models import InboundCall
-from tests.factories import make_provider_account
+from tests.factories import make_address, make_provider_account
 from tests.stage import GUEST, PHONE, Stage
 
 pytestmark = pytest.mark.django_db
@@ -351,3 +355,95 @@ def test_no_journal_no_erasure(stage: Stage, guest: Subject, settings: Any, tmp_
     assert carry_on(stage, now()) == "erased"
     request.refresh_from_db()
     assert request.state == "done"
+
+
+@pytest.fixture
+def sendgrid(stage: Stage) -> ProviderAccount:
+    settings = {
+        "api_key": "SG.test",
+        "from_address": "orders@example.com",
+        "unsubscribe_group": "77",
+        "shares_lists": "yes",
+    }
+    account = make_provider_account(stage.restaurant, provider="sendgrid", settings=settings)
+    register_with_sandbox([account])
+    clear_caches()
+    return account
+
+
+def unsubscribe(stage: Stage, mailbox: str) -> None:
+    """The person presses the vendor's own link."""
+    url = f"{stage.sandbox.url}/_sandbox/sendgrid/lists"
+    said = {"list": "unsubscribes", "email": mailbox}
+    run(http_door().send(HttpRequest.post(url, json_body=said), provider="sandbox"))
+
+
+def replayed() -> str:
+    out = StringIO()
+    call_command("replay_erasures", stdout=out)
+    return out.getvalue()
+
+
+def test_40_after_a_restore_the_erased_stay_erased_and_the_stops_stopped(
+    stage: Stage, guest: Subject, sendgrid: ProviderAccount
+) -> None:
+    ben = make_address(stage.restaurant, channel="email", value="ben@example.com")
+    phone = ContactAddress.objects.get(channel="sms")
+    backup = transaction.savepoint()
+    # what the backup does not have: a stop by text, an erasure, a stop at the vendor
+    hear(stage, "STOP", "SM9")
+    ask(guest)
+    assert carry_on(stage, now()) == "erased"
+    unsubscribe(stage, "ben@example.com")
+    transaction.savepoint_rollback(backup)
+    clear_caches()
+
+    assert Subject.objects.filter(pk=guest.pk).exists()
+    assert not Suppression.objects.exists()
+    said = replayed()
+    assert "1 stops read back" in said
+    assert "1 erasures in the journal, 1 people had come back" in said
+    assert not Subject.objects.filter(pk=guest.pk).exists()
+    assert not ContactAddress.objects.filter(pk=phone.pk).exists()
+    for word in ("Ana Silva", PHONE, GUEST["email"], "4711", "192.0.2.7"):
+        assert traces(word) == [], word
+    stopped = {(row.channel, row.address_hash) for row in Suppression.objects.all()}
+    assert stopped == {("sms", phone.address_hash), ("email", ben.address_hash)}
+    assert ConsentEvent.objects.filter(action="erased").count() == 2
+    assert list(ledger.verify(ledger.all_events())) == []
+
+    rows = ConsentEvent.objects.count()
+    assert "1 erasures in the journal, 0 people had come back" in replayed()
+    assert ConsentEvent.objects.count() == rows
+
+
+def test_40_who_comes_back_by_themselves_is_not_erased_by_a_replay(
+    stage: Stage, guest: Subject
+) -> None:
+    ask(guest)
+    assert carry_on(stage, now()) == "erased"
+    stage.open("WEB-8")
+    assert ContactAddress.objects.count() == 2
+    assert "0 people had come back" in replayed()
+    assert ContactAddress.objects.count() == 2
+    assert stage.order("8").subject is not None
+
+
+def test_40_a_list_that_cannot_be_read_is_said(
+    stage: Stage, guest: Subject, sendgrid: ProviderAccount
+) -> None:
+    stage.fault(vendor="sendgrid", kind="500", times=1)
+    with pytest.raises(CommandError, match="1 lists could not be read"):
+        replayed()
+    assert "0 erasures" in replayed()
+
+
+def test_40_a_line_cut_short_by_a_crash_spoils_no_other(
+    stage: Stage, guest: Subject, journal: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.parent.mkdir(parents=True)
+    journal.write_text('{"subject": "5f0c6f1e-2f6a-4d6a-9a52')
+    ask(guest)
+    assert carry_on(stage, now()) == "erased"
+    assert [erased.subject_id for erased in erasure_journal.read()] == [guest.pk]
+    assert "erasure_journal.line_unreadable" in caplog.text
