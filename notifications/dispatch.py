@@ -9,7 +9,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -24,6 +24,7 @@ from notifications import claims, compose, flips, outcomes, to_staff
 from notifications.asking import consent_facts
 from notifications.claims import Row
 from notifications.flight import Flight, Job
+from notifications.links import LinkGone
 from notifications.models import Delivery, DeliveryState, ProviderAccount
 from notifications.outbox import ring, ring_later
 from notifications.rendering import TemplateInvalid
@@ -169,6 +170,9 @@ def _compose(
             message, template = compose.message(
                 row, config=config, account=account, attempt_id=uuid4(), now=now
             )
+        except LinkGone:
+            ended.append((row.id, DeliveryState.CANCELLED, "link_gone"))
+            continue
         except (compose.NoWords, TemplateInvalid) as error:
             ended.append((row.id, DeliveryState.FAILED, "template_error"))
             _blame_words(row, account, str(error), now)
@@ -196,6 +200,19 @@ def _blame_words(row: Row, account: AccountView, why: str, now: datetime) -> Non
         )
 
 
+@dataclass(slots=True)
+class Asked:
+    """What consent says of a batch of claimed rows."""
+
+    allowed: list[Job] = field(default_factory=list)
+    #: of each allowed one: what it rests on, as JSON
+    basis: list[str] = field(default_factory=list)
+    #: (delivery id, state, reason)
+    ended: list[tuple[int, str, str]] = field(default_factory=list)
+    #: (delivery id, due, reason)
+    deferred: list[tuple[int, datetime, str]] = field(default_factory=list)
+
+
 def _flip(
     jobs: Sequence[Job],
     versions: dict[int, int],
@@ -204,46 +221,51 @@ def _flip(
     now: datetime,
 ) -> list[Job]:
     """Ask consent again under the shared address locks and flip what may go to sending."""
-    hashes = sorted({job.row.address_hash for job in jobs if job.row.address_hash})
-    keys = [(j.row.subject_id, j.row.address_id) for j in jobs if j.row.address_id is not None]
     with transaction.atomic():
-        locks.lock_addresses_shared(hashes)
-        snapshots = consent_selectors.load_snapshots(keys) if keys else {}
-        packs = consent_selectors.active_packs(now)
-        allowed: list[Job] = []
-        basis: list[str] = []
-        ended: list[tuple[int, str, str]] = []
-        deferred: list[tuple[int, datetime, str]] = []
-        for job in jobs:
-            row = job.row
-            if row.address_id is None or row.kind == to_staff.KIND:
-                # nobody is written to: a chat of ours, or a note about whoever wrote
-                allowed.append(job)
-                basis.append('{"basis": "work_tool"}')
-                continue
-            snapshot = snapshots.get((row.subject_id, row.address_id))
-            if snapshot is None:
-                ended.append((row.id, DeliveryState.CANCELLED, "address_gone"))
-                continue
-            decision = policy.decide(_facts(job, config, account), snapshot, packs, now)
-            if decision.verdict == "drop":
-                ended.append((row.id, DeliveryState.CANCELLED, decision.code))
-            elif decision.verdict == "delay" and decision.until is not None:
-                deferred.append((row.id, decision.until, decision.code))
-            else:
-                allowed.append(job)
-                basis.append(_basis(decision))
-        flips.end_claimed(ended, now)
-        flips.defer_claimed(deferred)
+        asked = _ask(jobs, config, account, now)
+        flips.end_claimed(asked.ended, now)
+        flips.defer_claimed(asked.deferred)
         flipped = flips.flip_to_sending(
-            ids=[job.row.id for job in allowed],
-            attempts=[UUID(job.message.attempt_id) for job in allowed],
-            versions=[versions[job.row.id] for job in allowed],
-            basis=basis,
+            ids=[job.row.id for job in asked.allowed],
+            attempts=[UUID(job.message.attempt_id) for job in asked.allowed],
+            versions=[versions[job.row.id] for job in asked.allowed],
+            basis=asked.basis,
             now=now,
             lease_s=settings.DISPATCH_LEASE_S,
         )
-    return [job for job in allowed if job.row.id in flipped]
+    return [job for job in asked.allowed if job.row.id in flipped]
+
+
+def _ask(
+    jobs: Sequence[Job], config: RestaurantConfig, account: AccountView, now: datetime
+) -> Asked:
+    """Lock the addresses, read what holds for them now and decide. Two queries a batch."""
+    hashes = sorted({job.row.address_hash for job in jobs if job.row.address_hash})
+    keys = [(j.row.subject_id, j.row.address_id) for j in jobs if j.row.address_id is not None]
+    locks.lock_addresses_shared(hashes)
+    snapshots = consent_selectors.load_snapshots(keys) if keys else {}
+    packs = consent_selectors.active_packs(now)
+    asked = Asked()
+    for job in jobs:
+        row = job.row
+        if row.address_id is None or row.kind == to_staff.KIND:
+            # nobody is written to: a chat of ours, or a note about whoever wrote
+            asked.allowed.append(job)
+            asked.basis.append('{"basis": "work_tool"}')
+            continue
+        snapshot = snapshots.get((row.subject_id, row.address_id))
+        if snapshot is None:
+            asked.ended.append((row.id, DeliveryState.CANCELLED, "address_gone"))
+            continue
+        decision = policy.decide(_facts(job, config, account), snapshot, packs, now)
+        if decision.verdict == "drop":
+            asked.ended.append((row.id, DeliveryState.CANCELLED, decision.code))
+        elif decision.verdict == "delay" and decision.until is not None:
+            asked.deferred.append((row.id, decision.until, decision.code))
+        else:
+            asked.allowed.append(job)
+            asked.basis.append(_basis(decision))
+    return asked
 
 
 def _facts(job: Job, config: RestaurantConfig, account: AccountView) -> policy.MessageFacts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.db import connection
 from django.db.models import Count
@@ -17,6 +17,8 @@ from notifications.models import Delivery, Notification, ProviderAccount
 from orders.models import Location, Order, OrderEvent, Restaurant, SourceAccount
 
 EVENT_SECRET = "whsec-bench"  # noqa: S105 - of a sandbox account on loopback
+#: how many guests share the messages of a run
+GUESTS = 500
 TWILIO = {
     "account_sid": "AC" + "b" * 32,
     "auth_token": "c" * 32,
@@ -32,12 +34,12 @@ class Stage:
     location: Location
     account: ProviderAccount
     source: SourceAccount
-    subject_id: str
-    address_id: int
+    #: (subject, address) of every guest
+    guests: list[tuple[UUID, int]]
 
 
 def build_stage() -> Stage:
-    """A restaurant with one SMS account, one source and one consenting guest."""
+    """A restaurant with one SMS account, one source and guests who consented."""
     group = SenderGroup.objects.create(name="Bench", country="US")
     restaurant = Restaurant.objects.create(
         name="Bench Bowls", slug=f"bench-{uuid4().hex[:8]}", sender_group=group
@@ -59,19 +61,23 @@ def build_stage() -> Stage:
         settings={"secret": EVENT_SECRET},
     )
     defaults.install(restaurant)
+    guests = [_guest(group, number) for number in range(GUESTS)]
+    return Stage(restaurant, location, account, source, guests)
+
+
+def _guest(group: SenderGroup, number: int) -> tuple[UUID, int]:
     contacts = consent_services.resolve_customer(
         sender_group_id=group.pk,
-        customer=Customer(name="Ana Bench", phone="+12025550143", contact_kind="direct"),
+        customer=Customer(name="Ana Bench", phone=f"+1202555{number:04d}", contact_kind="direct"),
         region="US",
         jurisdiction="US",
         source="checkout",
-        idempotency_base="bench",
+        idempotency_base=f"bench-{group.pk}-{number}",
         at=datetime.now(UTC),
         contact_consent=consent_services.GIVEN_WITH_ORDER,
     )
-    return Stage(
-        restaurant, location, account, source, str(contacts.subject_id), contacts.addresses["sms"]
-    )
+    assert contacts.subject_id is not None
+    return contacts.subject_id, contacts.addresses["sms"]
 
 
 def queue_messages(stage: Stage, count: int) -> None:
@@ -82,7 +88,7 @@ def queue_messages(stage: Stage, count: int) -> None:
             Order(
                 restaurant=stage.restaurant,
                 location=stage.location,
-                subject_id=stage.subject_id,
+                subject_id=stage.guests[n % GUESTS][0],
                 contact_kind="direct",
                 display=str(10_000 + n),
                 state="ready",
@@ -113,8 +119,8 @@ def queue_messages(stage: Stage, count: int) -> None:
                 order=event.order,
                 restaurant=stage.restaurant,
                 audience="customer",
-                subject_id=stage.subject_id,
-                recipient_key=f"subject:{stage.subject_id}",
+                subject_id=event.order.subject_id,
+                recipient_key=f"subject:{event.order.subject_id}",
                 kind="status_changed",
                 milestone="ready",
                 purpose="order_updates",
@@ -130,15 +136,15 @@ def queue_messages(stage: Stage, count: int) -> None:
         [
             Delivery(
                 notification=note,
-                address_id=stage.address_id,
+                address_id=stage.guests[n % GUESTS][1],
                 account=stage.account,
                 channel="sms",
-                lane=f"{note.order_id}:{stage.address_id}",
+                lane=f"{note.order_id}:sms",
                 due_at=now,
                 expires_at=note.expires_at,
                 created_at=now,
             )
-            for note in notes
+            for n, note in enumerate(notes)
         ],
         batch_size=1000,
     )

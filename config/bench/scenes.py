@@ -10,11 +10,12 @@ import statistics
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import aiohttp
 import psutil
@@ -26,7 +27,8 @@ from django.test.utils import CaptureQueriesContext
 from config.bench.load import EVENT_SECRET, TWILIO, Stage, queue_messages, unfinished
 from config.bench.yardstick import send_one
 from integrations.contracts import basic_auth
-from notifications import outbox
+from notifications import dispatch, outbox
+from notifications.flight import Job
 from notifications.models import Delivery
 
 
@@ -60,6 +62,20 @@ def _rate(stage: Stage, count: int, start: Callable[[], None], limit_s: float) -
 def dispatch_rate(stage: Stage, count: int, workers: int) -> float:
     """Messages a second of our dispatch; one bell per worker, as traffic would ring them."""
     return _rate(stage, count, lambda: outbox.ring([stage.account.pk] * workers), 120)
+
+
+def drain_rate(stage: Stage, count: int, *, asks: bool) -> float:
+    """Messages a second of one process; without asking consent again, to know what that costs."""
+    with mock.patch.object(dispatch, "_ask", dispatch._ask if asks else _let_all_go):
+        return _rate(stage, count, lambda: _drain(stage), 120)
+
+
+def _drain(stage: Stage) -> None:
+    dispatch.dispatch_account(account_id=stage.account.pk)
+
+
+def _let_all_go(jobs: Sequence[Job], *_: object) -> dispatch.Asked:
+    return dispatch.Asked(allowed=list(jobs), basis=["{}"] * len(jobs))
 
 
 def yardstick_rate(stage: Stage, count: int) -> float:

@@ -46,16 +46,37 @@ def _measure(full: bool, say: Any) -> dict[str, Any]:
         processes.wait_for(f"{settings.SANDBOX_URL}/_sandbox/health")
         stage = load.build_stage()
         scenes.sandbox("accounts", {"vendor": "twilio", "settings": load.TWILIO})
+        consent = _consent(stage, count, rounds, say)
         dispatch = _dispatch(stage, count, rounds, sandbox_env, say)
         intake = scenes.intake_figures(stage, 2_000 if full else 400)
         say(f"{'intake, updates/s':34}{intake['rate']:>10}   queries {intake['queries']}")
         latency, memory = _latency(stage, full, sandbox_env, say)
     return {
         "dispatch": dispatch,
+        "consent": consent,
         "latency_ms": latency,
         "intake": intake,
         "memory_mib": memory,
         "machine": scenes.machine(),
+    }
+
+
+def _consent(stage: load.Stage, count: int, rounds: int, say: Any) -> dict[str, float]:
+    """What asking consent again under lock costs, turn by turn in one process."""
+    scenes.sandbox("settings", {"record": False, "receipts": False})
+    scenes.drain_rate(stage, 500, asks=True)
+    asking: list[float] = []
+    trusting: list[float] = []
+    for turn in range(rounds * 2):
+        # who goes first changes: whatever grows during a run costs both the same
+        for asks in (True, False) if turn % 2 else (False, True):
+            (asking if asks else trusting).append(scenes.drain_rate(stage, count // 2, asks=asks))
+    share = 1 - statistics.median(asking) / statistics.median(trusting)
+    say(f"{'consent asked again costs':34}{share:>10.1%} of throughput")
+    return {
+        "rate": round(statistics.median(asking), 1),
+        "rate_without_asking": round(statistics.median(trusting), 1),
+        "cost": round(share, 3),
     }
 
 
