@@ -16,6 +16,8 @@ SCHEDULE: dict[str, tuple[str, int]] = {
     "tell vendors' lists": ("notifications.tell_vendor_lists", 30),
     "read vendors' lists": ("notifications.read_vendor_lists", 3600),
     "check quiet team chats": ("notifications.run_self_tests", 1200),
+    "answer link requests": ("consents.answer_link_requests", 5),
+    "keep opt-ins": ("consents.keep_opt_ins", 600),
     "forget stored API answers": ("orders.forget_answers", 3600),
 }
 

@@ -13,3 +13,9 @@ addresses_withdrawn = Signal()
 #: new rows of one address that bind every account of its channel: a stop, or what the customer
 #: granted by their own hand). Receivers tell the vendors that keep such lists.
 choices_recorded = Signal()
+
+#: Sent inside the transaction that decided it. Arguments: restaurant_ref (int, the restaurant's
+#: primary key), address_id (int), what ("manage", "opt_in" or "opt_in_reminder"), ref (int: the
+#: OptIn, 0 for "manage"), language (str), at (datetime). The address is known, not stopped and
+#: within its limits. Receivers queue the message that carries the link.
+link_wanted = Signal()

@@ -59,7 +59,8 @@ SELECT d.id, d.channel, d.step, d.tries, d.address_id, d.expires_at, d.overtaken
        o.promised_at, o.est_ready_at, o.est_delivery_at,
        coalesce((o.watch->>'estimate_at')::timestamptz, o.told_at), o.detail, o.location_id,
        a.value, a.masked, a.address_hash, s.name, s.locale,
-       d.lane, coalesce(a.channel, ''), a.window_until, e.occurred_at
+       d.lane, coalesce(a.channel, ''), a.window_until, e.occurred_at,
+       a.public_id
 FROM notifications_delivery d
 JOIN notifications_notification n ON n.id = d.notification_id
 LEFT JOIN orders_orderevent e ON e.id = n.event_id
@@ -127,6 +128,8 @@ class Row:
     window_until: datetime | None
     #: when the event happened; None for messages about no event
     occurred_at: datetime | None = None
+    #: what links name the address by; None where no person's address is written to
+    address_public_id: UUID | None = None
     parts: tuple[PartFacts, ...] = ()
     items: tuple[str, ...] = ()
     #: vendor id of what this message adds to or changes, where the vendor can

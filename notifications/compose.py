@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
+from django.utils import translation
+from django.utils.translation import gettext
 
 from consents.encryption import decrypt
 from integrations.contracts import Channel, Message
-from notifications import context, rendering, routing
+from notifications import context, links, rendering, routing
 from notifications.claims import Row
 from notifications.selectors import AccountView, RestaurantConfig, TemplateView, webhook_url
 
@@ -54,23 +57,20 @@ def facts_of(row: Row, config: RestaurantConfig) -> context.MessageFacts:
         also=[told["sentence"] for told in row.merged if told.get("sentence")],
         first_name=name.split(" ")[0] if name else "",
         language=_language(row, config),
-        order_url=order_url(row.order_public_id),
-        acknowledge_url=acknowledge_url(row.notification_id) if row.audience != "customer" else "",
+        order_url=links.order_url(row.order_public_id),
+        manage_url=links.manage_url(config.slug) if row.address_public_id else "",
+        acknowledge_url=_acknowledge_url(row),
     )
 
 
+def _acknowledge_url(row: Row) -> str:
+    return links.acknowledge_url(row.notification_id) if row.audience != "customer" else ""
+
+
 def _language(row: Row, config: RestaurantConfig) -> str:
-    return (row.locale or config.language or "en").replace("_", "-").partition("-")[0].lower()
-
-
-def order_url(public_id: UUID | None) -> str:
-    """The customer's page of an order."""
-    return f"{settings.PUBLIC_URL}/o/{public_id}/" if public_id else ""
-
-
-def acknowledge_url(notification_id: UUID) -> str:
-    """The page where staff say "seen"; its unguessable id can only ever acknowledge."""
-    return f"{settings.PUBLIC_URL}/ack/{notification_id}/"
+    # whoever asked for a link asked in the language of the page
+    said = row.milestone.rpartition(":")[2] if row.kind == links.KIND else row.locale
+    return (said or config.language or "en").replace("_", "-").partition("-")[0].lower()
 
 
 def words(row: Row, config: RestaurantConfig) -> TemplateView:
@@ -91,9 +91,13 @@ def words(row: Row, config: RestaurantConfig) -> TemplateView:
 def message(
     row: Row, *, config: RestaurantConfig, account: AccountView, attempt_id: UUID, now: datetime
 ) -> tuple[Message, TemplateView]:
-    """The message of one attempt; raises NoWords or TemplateInvalid."""
+    """The message of one attempt; raises NoWords, TemplateInvalid or links.LinkGone."""
     template = words(row, config)
-    facts = facts_of(row, config)
+    facts = replace(
+        facts_of(row, config),
+        unsubscribe_url=links.unsubscribe_url(row, attempt_id),
+        confirm_url=links.confirm_url(row, config.id, now),
+    )
     values = context.build(facts, now)
     said = rendering.render(
         text=template.text, subject=template.subject, html=template.html, context=values
@@ -101,6 +105,8 @@ def message(
     text = said.text
     if facts.also and "event.also" not in template.text:
         text = f"{text} {values['event']['also']}"
+    if row.channel == Channel.EMAIL and "links.unsubscribe" not in template.text:
+        text = _with_way_out(text, values["links"], facts.language)
     made = Message(
         attempt_id=str(attempt_id),
         channel=Channel(row.channel),
@@ -135,6 +141,15 @@ def message(
         urgent=row.is_urgent,
     )
     return made, template
+
+
+def _with_way_out(text: str, urls: Mapping[str, str], language: str) -> str:
+    """A mail says how to end it, also to whoever does not see the button of their mail program."""
+    if not urls["unsubscribe"]:
+        return text
+    with translation.override(language):
+        stop, manage = gettext("Stop these e-mails"), gettext("All your choices")
+    return f"{text}\n\n{stop}: {urls['unsubscribe']}\n{manage}: {urls['manage']}"
 
 
 def _subject(values: dict[str, Any]) -> str:

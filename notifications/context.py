@@ -92,7 +92,11 @@ class MessageFacts:
     first_name: str = ""
     language: str = "en"
     order_url: str = ""
-    preferences_url: str = ""
+    #: the person's own pages: all choices, and one press that stops messages like this one
+    manage_url: str = ""
+    unsubscribe_url: str = ""
+    #: what a message that carries a link is about; it works once
+    confirm_url: str = ""
     acknowledge_url: str = ""
 
 
@@ -134,7 +138,9 @@ def build(facts: MessageFacts, now: datetime) -> dict[str, Any]:
         "location": {"name": facts.location_name},
         "links": {
             "order": facts.order_url,
-            "preferences": facts.preferences_url,
+            "manage": facts.manage_url,
+            "unsubscribe": facts.unsubscribe_url,
+            "confirm": facts.confirm_url,
             "acknowledge": facts.acknowledge_url,
         },
     }
@@ -240,7 +246,9 @@ def sample_facts(event_kind: str, milestone: str, language: str = "en") -> Messa
         first_name="Ana",
         language=language,
         order_url="https://orders.example.com/o/1042",
-        preferences_url="https://orders.example.com/p/1042",
+        manage_url="https://orders.example.com/preferences/harvest-and-steam/",
+        unsubscribe_url="https://orders.example.com/u/example/",
+        confirm_url="https://orders.example.com/p/1/example/",
         acknowledge_url="https://orders.example.com/a/1042",
     )
 

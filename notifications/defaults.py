@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from integrations.contracts import State
+from notifications import link_words
 from notifications.models import MessageTemplate, MessageTemplateVersion, Route
 from notifications.selectors import clear_caches
 from orders.models import Restaurant
@@ -344,10 +345,24 @@ def install(restaurant: Restaurant) -> None:
                 "priority": 10 + position,
             },
         )
-    for (trigger, audience, channel), words in TEXTS.items():
-        for language, text in words.items():
-            _template(restaurant, trigger, audience, channel, language, text)
+    for key, words in TEXTS.items():
+        _install_words(restaurant, key, words)
+    install_link_words(restaurant)
+
+
+@transaction.atomic
+def install_link_words(restaurant: Restaurant) -> None:
+    """The words of messages that carry a link; who began before there were any lacks them."""
+    for key, words in link_words.TEXTS.items():
+        _install_words(restaurant, key, words)
     clear_caches()
+
+
+def _install_words(
+    restaurant: Restaurant, key: tuple[str, str, str], words: Mapping[str, str]
+) -> None:
+    for language, text in words.items():
+        _template(restaurant, *key, language, text)
 
 
 def _template(
@@ -360,10 +375,16 @@ def _template(
         audience=audience,
         channel=channel,
         language=language,
-        defaults={"purpose": "order_updates" if audience == "customer" else "staff_ops"},
+        defaults={"purpose": _purpose(trigger, audience)},
     )
     if is_new:
-        subjects = SUBJECTS.get(audience, {})
+        subjects = link_words.SUBJECTS.get(trigger) or SUBJECTS.get(audience, {})
         MessageTemplateVersion.objects.create(
             template=template, number=1, text=text, subject=subjects.get(language, "")
         )
+
+
+def _purpose(trigger: str, audience: str) -> str:
+    if audience != "customer":
+        return "staff_ops"
+    return "security" if trigger.startswith("link:") else "order_updates"

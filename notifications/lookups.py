@@ -12,6 +12,7 @@ from integrations.errors import ConfigurationError, IntegrationError
 from integrations.http import http_door, run
 from notifications import compose
 from notifications.dispatch import load_rows
+from notifications.links import LinkGone
 from notifications.models import Attempt, Delivery, DeliveryState
 from notifications.rendering import TemplateInvalid
 from notifications.selectors import account_by_id, provider_for, restaurant_config
@@ -76,6 +77,7 @@ def _ask(delivery_id: int, account_id: int, attempt_id: UUID | None) -> Accepted
         ConfigurationError,
         TemplateInvalid,
         compose.NoWords,
+        LinkGone,
         DecryptionFailed,
     ) as error:
         logger.info("lookup.no_answer", extra={"delivery_id": delivery_id, "why": str(error)})

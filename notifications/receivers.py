@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from consents.models import ConsentEvent
-from consents.signals import addresses_withdrawn, choices_recorded
-from notifications import outbox, planning, steps, vendor_lists
+from consents.signals import addresses_withdrawn, choices_recorded, link_wanted
+from notifications import link_messages, outbox, planning, steps, vendor_lists
 from orders import silence
 from orders.models import Order, OrderEvent, SourceAccount
 from orders.signals import feed_silent, guest_known, order_event_recorded
@@ -21,6 +21,7 @@ def connect() -> None:
     feed_silent.connect(alarm_feed_silent, dispatch_uid="notifications.alarm_feed_silent")
     addresses_withdrawn.connect(cancel_withdrawn, dispatch_uid="notifications.cancel_withdrawn")
     choices_recorded.connect(tell_vendor_lists, dispatch_uid="notifications.tell_vendor_lists")
+    link_wanted.connect(send_link, dispatch_uid="notifications.send_link")
 
 
 def plan_notifications(sender: object, *, event: OrderEvent, order: Order, **_: object) -> None:
@@ -80,3 +81,25 @@ def cancel_withdrawn(
 def tell_vendor_lists(sender: object, *, events: tuple[ConsentEvent, ...], **_: object) -> None:
     """A person chose: note whom to tell, inside the recording transaction."""
     vendor_lists.note_choices(events)
+
+
+def send_link(
+    sender: object,
+    *,
+    restaurant_ref: int,
+    address_id: int,
+    what: str,
+    ref: int,
+    language: str,
+    at: datetime,
+    **_: object,
+) -> None:
+    """Somebody asked for a link and may have it: queue the message that carries it."""
+    link_messages.queue_link(
+        restaurant_ref=restaurant_ref,
+        address_id=address_id,
+        what=what,
+        ref=ref,
+        language=language,
+        at=at,
+    )

@@ -22,6 +22,7 @@ URGENT = frozenset(
         "status_requested",
         "customer_message",
         "reply",
+        "link",
         "alarm",
     }
 )
@@ -49,6 +50,7 @@ _EXPIRY_MIN: Mapping[str, int] = {
     "status_requested": 10,
     "customer_message": 240,
     "reply": 5,
+    "link": 20,
     "alarm": 240,
 }
 
@@ -90,7 +92,7 @@ def trigger_of(kind: str, milestone: str) -> str:
     stem = milestone.partition(":")[0]
     if kind == "order_delayed" and stem in ("earlier", "overdue", "stalled"):
         return f"{kind}:{stem}"
-    if kind in ("reply", "alarm") or (kind == "order_edited" and stem == "refunded"):
+    if kind in ("reply", "link", "alarm") or (kind == "order_edited" and stem == "refunded"):
         return f"{kind}:{stem}"
     return kind
 

@@ -116,6 +116,8 @@ class RestaurantConfig:
     accounts: tuple[AccountView, ...]
     #: (trigger, audience, channel, language, location id or 0) -> words
     templates: Mapping[tuple[str, str, str, str, int], TemplateView] = field(default_factory=dict)
+    #: the last part of the addresses of its public pages
+    slug: str = ""
 
     def account(self, account_id: int) -> AccountView | None:
         """The account with this id, None when it is gone or disabled."""
@@ -173,6 +175,7 @@ def restaurant_config(restaurant_id: int) -> RestaurantConfig:
             for a in ProviderAccount.objects.filter(restaurant=restaurant, enabled=True)
         ),
         templates=_templates(restaurant.pk),
+        slug=restaurant.slug,
     )
 
 

@@ -13,6 +13,7 @@ _DELAYS = ("order_delayed", "order_delayed:earlier", "order_delayed:overdue",
 _KINDS = ("part_status_changed", "order_edited", "order_edited:refunded", "order_split",
           "eta_changed", "status_requested")  # fmt: skip
 _REPLIES = ("stop_confirmation", "start_confirmation", "help", "no_open_order", "linked")
+_LINKS = ("manage", "opt_in", "opt_in_reminder")
 
 
 def trigger_word(trigger: str) -> str:
@@ -30,6 +31,9 @@ def trigger_word(trigger: str) -> str:
         "reply:help": _("Answer to HELP"),
         "reply:no_open_order": _("Asked, but there is no open order"),
         "reply:linked": _("Answer to whoever links a chat"),
+        "link:manage": _("Link to all choices"),
+        "link:opt_in": _("Asks for confirmation"),
+        "link:opt_in_reminder": _("Asks for confirmation once more"),
     }
     return fixed.get(trigger) or event_words(kind, milestone, {})
 
@@ -49,5 +53,6 @@ def route_triggers() -> list[tuple[str, str]]:
 
 def template_triggers() -> list[tuple[str, str]]:
     """(trigger, words) a message template may be for: also our own answers and alarms."""
-    more = ["status_changed", *(f"reply:{name}" for name in _REPLIES), "alarm"]
+    answers = (*(f"reply:{name}" for name in _REPLIES), *(f"link:{name}" for name in _LINKS))
+    more = ["status_changed", *answers, "alarm"]
     return [*route_triggers(), *((name, trigger_word(name)) for name in more)]

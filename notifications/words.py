@@ -109,6 +109,7 @@ def event_words(
         "status_requested": _("Asked where the order is"),
         "customer_message": _("A guest wrote"),
         "reply": _("Answer"),
+        "link": _("Link they asked for"),
         "alarm": _("Alarm"),
     }.get(kind, kind.replace("_", " ").capitalize())
 

@@ -25,6 +25,7 @@ from consents.models.policy import (
     Preference,
 )
 from consents.models.portal import (
+    LinkRequest,
     ManageLink,
     OptIn,
     RateCount,
@@ -48,6 +49,7 @@ __all__ = [
     "ContactAddress",
     "InboxItem",
     "LedgerCheckpoint",
+    "LinkRequest",
     "ManageLink",
     "NoticeVersion",
     "OptIn",

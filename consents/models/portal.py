@@ -5,8 +5,38 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from consents.encryption import EncryptedJSONField, EncryptedTextField
 from consents.models.ledger import NoticeVersion
-from consents.models.people import ContactAddress
+from consents.models.people import ContactAddress, SenderGroup
+
+
+class LinkRequest(models.Model):
+    """Somebody typed an address on a public page. Answered and deleted within seconds.
+
+    It is stored whether we know the address or not, so that the page can answer at once and in the
+    same time: who looks at it learns nothing about who is a customer.
+    """
+
+    class Kind(models.TextChoices):
+        MANAGE = "manage"
+        OPT_IN = "opt_in"
+
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    sender_group = models.ForeignKey(SenderGroup, on_delete=models.CASCADE)
+    #: primary key of the restaurant whose page it was; its accounts send the answer
+    restaurant_ref = models.BigIntegerField()
+    #: sms or email
+    channel = models.CharField(max_length=20)
+    #: normalised
+    value = EncryptedTextField()
+    language = models.CharField(max_length=10)
+    #: opt_in: the wording that was shown, and the proof that it was agreed to
+    notice_version = models.ForeignKey(NoticeVersion, null=True, on_delete=models.PROTECT)
+    evidence = EncryptedJSONField(default=dict)
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.channel}"
 
 
 class ManageLink(models.Model):
@@ -34,6 +64,8 @@ class OptIn(models.Model):
     purposes = ArrayField(models.CharField(max_length=20))
     notice_version = models.ForeignKey(NoticeVersion, null=True, on_delete=models.PROTECT)
     language = models.CharField(max_length=10, blank=True)
+    #: primary key of the restaurant that asks; its accounts send what is sent
+    restaurant_ref = models.BigIntegerField(null=True)
     #: where it was asked: portal, checkout, staff, pos_import, api
     source = models.CharField(max_length=24)
     created_at = models.DateTimeField()

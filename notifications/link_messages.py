@@ -1,0 +1,79 @@
+"""Queueing the message with a link somebody asked for, on the restaurant's own accounts."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from uuid import uuid4
+
+from consents.models import ContactAddress
+from notifications import defaults, links, outbox, routing
+from notifications.models import Delivery, Notification
+from notifications.selectors import RestaurantConfig, restaurant_config
+from orders.models import Restaurant
+
+logger = logging.getLogger(__name__)
+
+_PURPOSE = "security"
+
+
+def queue_link(
+    *, restaurant_ref: int, address_id: int, what: str, ref: int, language: str, at: datetime
+) -> bool:
+    """Queue one message of kind "link"; False when no account of the restaurant reaches there.
+
+    Its milestone says "what:ref:language"; the secret is made when the message leaves.
+    """
+    address = ContactAddress.objects.defer("value").get(pk=address_id)
+    config = restaurant_config(restaurant_ref)
+    account = next(
+        (
+            account
+            for account in config.accounts_for(address.channel, at)
+            if account.reaches(address.channel, address.bound_to)
+        ),
+        None,
+    )
+    if account is None or config.sender_group_id != address.sender_group_id:
+        logger.warning("link.no_account", extra={"restaurant_id": restaurant_ref, "what": what})
+        return False
+    _need_words(config, what, address.channel)
+    expires_at = at + routing.lifetime(links.KIND)
+    notification = Notification.objects.create(
+        id=uuid4(),
+        restaurant_id=config.id,
+        audience="customer",
+        recipient_key=f"address:{address.pk}",
+        kind=links.KIND,
+        milestone=f"{what}:{ref}:{language}",
+        purpose=_PURPOSE,
+        is_urgent=True,
+        trace=[{"step": "link", "verdict": "asked for", "why": what}],
+        expires_at=expires_at,
+        created_at=at,
+    )
+    Delivery.objects.create(
+        notification=notification,
+        address=address,
+        account_id=account.id,
+        channel=account.channel,
+        lane=f"link:{notification.pk}",
+        due_at=at,
+        expires_at=expires_at,
+        created_at=at,
+    )
+    outbox.ring_on_commit([account.id])
+    return True
+
+
+def _need_words(config: RestaurantConfig, what: str, channel: str) -> None:
+    """A restaurant that began before there were such messages gets their words now."""
+    found = config.template(
+        trigger=f"{links.KIND}:{what}",
+        audience="customer",
+        channel=channel,
+        language=config.language,
+        location_id=None,
+    )
+    if found is None:
+        defaults.install_link_words(Restaurant.objects.get(pk=config.id))
