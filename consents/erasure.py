@@ -238,7 +238,7 @@ def _forget(
     _append(erased, now)
     counts["addresses"] = len(own)
     ContactAddress.objects.filter(pk__in=[address.pk for address in own]).delete()
-    _forget_words(person.subject_id)
+    _forget_words(person.subject_id, now)
     if subject is not None:
         subject.delete()
         counts["subjects"] = 1
@@ -258,10 +258,14 @@ def _forget_evidence(person: Person, own: list[ContactAddress]) -> int:
     return ConsentEvidence.objects.filter(pk__in=events.values("evidence_id")).delete()[0]
 
 
-def _forget_words(subject_id: UUID) -> None:
+def _forget_words(subject_id: UUID, now: datetime) -> None:
     """What they wrote in requests; an open complaint still has to be answered."""
     rows = RightsRequest.objects.filter(subject_ref=subject_id)
     rows.update(file=None, file_until=None)
+    # nothing is left that could be shown
+    rows.filter(kind=RightsRequest.Kind.ACCESS, settled_at=None).update(
+        state=RightsRequest.State.DONE, settled_at=now, outcome={"overtaken_by": "erasure"}
+    )
     is_open = Q(kind=RightsRequest.Kind.COMPLAINT, settled_at=None)
     rows.exclude(is_open).update(text="")
 
