@@ -18,6 +18,7 @@ SCHEDULE: dict[str, tuple[str, int]] = {
     "check quiet team chats": ("notifications.run_self_tests", 1200),
     "answer link requests": ("consents.answer_link_requests", 5),
     "keep opt-ins": ("consents.keep_opt_ins", 600),
+    "take over lists of consents": ("consents.run_imports", 10),
     "forget stored API answers": ("orders.forget_answers", 3600),
 }
 

@@ -24,6 +24,10 @@ from consents.signals import addresses_withdrawn, choices_recorded
 
 #: evidence is personal data: kept with its consent, at most this long
 EVIDENCE_KEPT = timedelta(days=5 * 365)
+STATE_FIELDS = (
+    *("state", "is_customer_refusal", "carrier_block", "event_id", "since", "valid_until"),
+)
+SUPPRESSION_FIELDS = ("reason", "event_id", "since")
 _HASHED = tuple(f.attname for f in ConsentEvent._meta.concrete_fields if f.name != "row_hash")
 
 
@@ -172,9 +176,7 @@ def append(
         if new:
             known |= {event.idempotency_key: event for event in new}
             after = refresh(first.sender_group_id, first.address_hash, [*events, *new])
-            _announce(new, after)
-            if choices := tuple(event for event in new if derivation.is_choice(fact_of(event))):
-                choices_recorded.send(sender=ConsentEvent, events=choices)
+            announce(new, after)
     return Appended(
         tuple(known[fitting_key(d.idempotency_key)] for d in wanted),
         new_keys,
@@ -190,8 +192,8 @@ def _insert(drafts: list[Draft], events: list[ConsentEvent], now: datetime) -> l
     head = events[-1].row_hash if events else genesis(first.sender_group_id, first.address_hash)
     rows: list[ConsentEvent] = []
     proofs: list[ConsentEvidence] = []
-    for draft, sequence in zip(drafts, _sequences(len(drafts)), strict=True):
-        row = _row(draft, sequence, now)
+    for draft, sequence in zip(drafts, take_sequences(len(drafts)), strict=True):
+        row = row_of(draft, sequence, now)
         if draft.evidence is not None:
             proof = ConsentEvidence(detail=dict(draft.evidence), delete_after=now + EVIDENCE_KEPT)
             proofs.append(proof)
@@ -205,7 +207,8 @@ def _insert(drafts: list[Draft], events: list[ConsentEvent], now: datetime) -> l
     return rows
 
 
-def _row(draft: Draft, sequence: int, now: datetime) -> ConsentEvent:
+def row_of(draft: Draft, sequence: int, now: datetime) -> ConsentEvent:
+    """The row of ``draft``, without its proof and its place in the chain."""
     return ConsentEvent(
         sequence=sequence,
         sender_group_id=draft.target.sender_group_id,
@@ -234,7 +237,8 @@ def _row(draft: Draft, sequence: int, now: datetime) -> ConsentEvent:
     )
 
 
-def _sequences(count: int) -> list[int]:
+def take_sequences(count: int) -> list[int]:
+    """The next ``count`` numbers of the ledger, ascending."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT nextval('consents_consentevent_sequence') FROM generate_series(1, %s)",
@@ -243,7 +247,8 @@ def _sequences(count: int) -> list[int]:
         return sorted(row[0] for row in cursor.fetchall())
 
 
-def _announce(new: list[ConsentEvent], after: Derived) -> None:
+def announce(new: list[ConsentEvent], after: Derived) -> None:
+    """Tell the apps above of new rows of one address: what was restricted, what was chosen."""
     for event in new:
         if event.action not in derivation.RESTRICTIVE or event.action == "erased":
             continue
@@ -260,6 +265,67 @@ def _announce(new: list[ConsentEvent], after: Derived) -> None:
                 scope=scope,
                 at=event.recorded_at,
             )
+    if choices := tuple(event for event in new if derivation.is_choice(fact_of(event))):
+        choices_recorded.send(sender=ConsentEvent, events=choices)
+
+
+def state_rows(key: dict[str, Any], derived: Derived) -> dict[Any, ConsentState]:
+    """What the states of one address are to be, by (generation, channel, purpose)."""
+    return {
+        (generation, channel, purpose): ConsentState(
+            **key,
+            generation=generation,
+            channel=channel,
+            purpose=purpose,
+            **{name: getattr(state, name) for name in STATE_FIELDS},
+        )
+        for (generation, channel, purpose), state in derived.states.items()
+    }
+
+
+def suppression_rows(key: dict[str, Any], derived: Derived) -> dict[Any, Suppression]:
+    """What the suppressions of one address are to be, by (generation, channel, scope)."""
+    return {
+        (generation, channel, scope): Suppression(
+            **key,
+            generation=generation,
+            channel=channel,
+            scope=scope,
+            **{name: getattr(row, name) for name in SUPPRESSION_FIELDS},
+        )
+        for (generation, channel, scope), row in derived.suppressions.items()
+    }
+
+
+def differing(wanted: dict[Any, Any], stored: dict[Any, Any], fields: Iterable[str]) -> list[Any]:
+    """The wanted rows that are not stored as they should be."""
+    return [
+        row
+        for name, row in wanted.items()
+        if name not in stored or any(getattr(row, f) != getattr(stored[name], f) for f in fields)
+    ]
+
+
+def save_states(rows: list[ConsentState]) -> None:
+    """Insert or correct derived states; one statement, none for no rows."""
+    if rows:
+        ConsentState.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["sender_group", "address_hash", "generation", "channel", "purpose"],
+            update_fields=STATE_FIELDS,
+        )
+
+
+def save_suppressions(rows: list[Suppression]) -> None:
+    """Insert or correct derived suppressions; one statement, none for no rows."""
+    if rows:
+        Suppression.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["sender_group", "channel", "address_hash", "generation", "scope"],
+            update_fields=SUPPRESSION_FIELDS,
+        )
 
 
 def refresh(
@@ -280,39 +346,11 @@ def _sync_states(key: dict[str, Any], derived: Derived) -> None:
         (row.generation, row.channel, row.purpose): row
         for row in ConsentState.objects.filter(**key)
     }
-    wanted = {
-        (generation, channel, purpose): ConsentState(
-            **key,
-            generation=generation,
-            channel=channel,
-            purpose=purpose,
-            state=state.state,
-            is_customer_refusal=state.is_customer_refusal,
-            carrier_block=state.carrier_block,
-            event_id=state.event_id,
-            since=state.since,
-            valid_until=state.valid_until,
-        )
-        for (generation, channel, purpose), state in derived.states.items()
-    }
+    wanted = state_rows(key, derived)
     gone = [row.pk for name, row in stored.items() if name not in wanted]
     if gone:
         ConsentState.objects.filter(pk__in=gone).delete()
-    fields = (
-        *("state", "is_customer_refusal", "carrier_block", "event_id", "since", "valid_until"),
-    )
-    changed = [
-        row
-        for name, row in wanted.items()
-        if name not in stored or any(getattr(row, f) != getattr(stored[name], f) for f in fields)
-    ]
-    if changed:
-        ConsentState.objects.bulk_create(
-            changed,
-            update_conflicts=True,
-            unique_fields=["sender_group", "address_hash", "generation", "channel", "purpose"],
-            update_fields=fields,
-        )
+    save_states(differing(wanted, stored, STATE_FIELDS))
 
 
 def _sync_suppressions(key: dict[str, Any], derived: Derived) -> None:
@@ -322,27 +360,8 @@ def _sync_suppressions(key: dict[str, Any], derived: Derived) -> None:
     gone = [row.pk for name, row in stored.items() if name not in derived.suppressions]
     if gone:
         Suppression.objects.filter(pk__in=gone).delete()
-    fields = ("reason", "event_id", "since")
-    changed = [
-        Suppression(
-            **key,
-            generation=name[0],
-            channel=name[1],
-            scope=name[2],
-            reason=row.reason,
-            event_id=row.event_id,
-            since=row.since,
-        )
-        for name, row in derived.suppressions.items()
-        if name not in stored or any(getattr(row, f) != getattr(stored[name], f) for f in fields)
-    ]
-    if changed:
-        Suppression.objects.bulk_create(
-            changed,
-            update_conflicts=True,
-            unique_fields=["sender_group", "channel", "address_hash", "generation", "scope"],
-            update_fields=fields,
-        )
+    wanted = suppression_rows(key, derived)
+    save_suppressions(differing(wanted, stored, SUPPRESSION_FIELDS))
 
 
 def verify(events: Iterable[ConsentEvent]) -> Iterator[Break]:

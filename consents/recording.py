@@ -31,7 +31,7 @@ class Recorded:
 
 def record(draft: Draft, *, now: datetime) -> Recorded:
     """Append ``draft``, weakened to ``pending`` where its speaker may not say it."""
-    appended = ledger.append([draft], now=now, amend=_amend)
+    appended = ledger.append([draft], now=now, amend=amend)
     event = appended.events[0]
     was_weakened = event.action != draft.action
     return Recorded(
@@ -72,7 +72,8 @@ def fact_of_draft(draft: Draft) -> LedgerFact:
     )
 
 
-def _amend(draft: Draft, before: Derived) -> Draft:
+def amend(draft: Draft, before: Derived) -> Draft:
+    """``draft``, weakened to ``pending`` where its speaker may not say it."""
     is_hearsay = draft.action in _GRANTS and not derivation.is_attested(fact_of_draft(draft))
     if is_hearsay or is_against_refusal(draft, before):
         return replace(draft, action=ConsentAction.PENDING)

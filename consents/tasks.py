@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from celery import shared_task
 
-from consents import link_requests, manage_links, opt_ins, rates
+from consents import importing, link_requests, manage_links, opt_ins, rates
 
 
 @shared_task(name="consents.answer_link_requests", queue="default", acks_late=True)
@@ -21,3 +21,12 @@ def keep_opt_ins(**_: object) -> dict[str, int]:
     now = datetime.now(UTC)
     kept = opt_ins.remind_and_expire(now)
     return {**kept, "links": manage_links.forget_links(now), "counts": rates.forget_counts(now)}
+
+
+@shared_task(name="consents.run_imports", queue="default", acks_late=True)
+def run_imports(**_: object) -> int:
+    """Take over the lists that were handed in; a run that was killed is finished."""
+    now = datetime.now(UTC)
+    return len(
+        [importing.run_import(import_id=pk, now=now) for pk in importing.unfinished_imports()]
+    )

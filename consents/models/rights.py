@@ -95,6 +95,13 @@ class ConsentImport(models.Model):
     counts = models.JSONField(default=dict)
     #: [row number, code] of every row that was not taken, no values
     problems = models.JSONField(default=list)
+    #: the list itself, until every row of it was taken
+    file = EncryptedBinaryField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["sender_group", "sha256"], name="one_import_per_file")
+        ]
 
     def __str__(self) -> str:
         return self.name
