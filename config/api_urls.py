@@ -9,6 +9,8 @@ from drf_spectacular.renderers import OpenApiJsonRenderer2
 from drf_spectacular.views import SpectacularAPIView
 
 from config.problems import explain, not_found
+from consents.models import ConsentAction
+from notifications.consent_api_serializers import PURPOSES, REQUEST_KINDS
 from notifications.models import DeliveryState
 from notifications.models.route import Audience
 from orders.api_serializers import CONTACT_KINDS, FULFILLMENTS, LEG_STATES, PART_KINDS, STATES
@@ -26,6 +28,9 @@ SCHEMA_SETTINGS: dict[str, Any] = {
             "PartKind": PART_KINDS,
             "ShownPartKind": [*PART_KINDS, "order"],
             "ContactKind": CONTACT_KINDS,
+            "Purpose": PURPOSES,
+            "ConsentAction": ConsentAction.values,
+            "RightsRequestKind": REQUEST_KINDS,
         }.items()
     }
 }
@@ -33,6 +38,7 @@ SCHEMA_SETTINGS: dict[str, Any] = {
 _documented = [
     path("api/v1/", include("orders.api_urls")),
     path("api/v1/", include("notifications.api_urls")),
+    path("api/v1/", include("notifications.consent_api_urls")),
 ]
 _schema = SpectacularAPIView.as_view(
     authentication_classes=[],
@@ -45,6 +51,7 @@ _schema = SpectacularAPIView.as_view(
 urlpatterns = [
     path("", include("orders.api_urls")),
     path("", include("notifications.api_urls")),
+    path("", include("notifications.consent_api_urls")),
     path("openapi.json", _schema, name="api-schema"),
     path("problems/<slug:code>", explain, name="api-problem"),
     re_path(r"", not_found),

@@ -15,7 +15,7 @@ from django.core.exceptions import (
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from rest_framework import exceptions as rest
 
-from orders.api_problems import PROBLEM_TYPES, Problem, body_errors, invalid
+from orders.api_problems import PROBLEM_TYPES, Problem, body_errors, invalid, problem_body
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -50,18 +50,11 @@ def problem_json(error: Exception, context: Mapping[str, Any]) -> HttpResponse |
 
 def problem_response(problem: Problem, *, instance: str) -> JsonResponse:
     """``problem`` as an application/problem+json answer."""
-    kind = PROBLEM_TYPES[problem.code]
-    body: dict[str, Any] = {
-        "type": f"{settings.PUBLIC_URL}/api/v1/problems/{problem.code}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": str(problem.detail),
-        "instance": instance,
-    }
-    if problem.errors:
-        body["errors"] = problem.errors
     return JsonResponse(
-        body, status=kind.status, headers=problem.headers, content_type=CONTENT_TYPE
+        problem_body(problem, instance=instance),
+        status=problem.status_code,
+        headers=problem.headers,
+        content_type=CONTENT_TYPE,
     )
 
 

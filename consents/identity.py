@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from django.db import transaction
 from django.db.models import Max
 
-from consents.addresses import Normalized
+from consents import locks
+from consents.addresses import Normalized, address_hashes, normalize
 from consents.ledger import Target
 from consents.models import ConsentEvent, ContactAddress, Suppression
 
@@ -84,3 +86,26 @@ def current_address(
     if last is None or (last.expires_at is not None and last.expires_at <= at):
         return None
     return last
+
+
+def find_or_create_address(
+    *, sender_group_id: int, channel: str, value: str, region: str, origin: str, at: datetime
+) -> ContactAddress:
+    """The row of an address somebody typed, made when there is none; raises AddressInvalid.
+
+    ``region`` completes national numbers.
+    """
+    normalized = normalize(channel, value, region)
+    hashes = address_hashes(channel, normalized.value)
+    with transaction.atomic():
+        locks.lock_addresses(hashes)
+        known = current_address(
+            sender_group_id=sender_group_id, channel=channel, hashes=hashes, at=at
+        )
+        return known or create_address(
+            sender_group_id=sender_group_id,
+            channel=channel,
+            normalized=normalized,
+            hashes=hashes,
+            origin=origin,
+        )

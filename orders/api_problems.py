@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
+from django.conf import settings
 from rest_framework.exceptions import APIException
 
 
@@ -61,6 +63,12 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         "A request with this Idempotency-Key is still running",
         "Repeat the same request after the seconds in Retry-After to get its answer.",
     ),
+    "consent-refused": ProblemType(
+        409,
+        "The person's own refusal stands",
+        "Only the person can undo it: by START from their phone, or on their own page. "
+        "The try is on record and changed nothing.",
+    ),
     "body-too-large": ProblemType(
         413, "The body is too large", "Send at most the number of bytes named in the detail."
     ),
@@ -109,6 +117,21 @@ class Problem(APIException):
         self.status_code = kind.status
         self.errors = list(errors)
         self.headers = dict(headers or {})
+
+
+def problem_body(problem: Problem, *, instance: str) -> dict[str, Any]:
+    """``problem`` as RFC 9457 writes it."""
+    kind = PROBLEM_TYPES[problem.code]
+    body: dict[str, Any] = {
+        "type": f"{settings.PUBLIC_URL}/api/v1/problems/{problem.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": str(problem.detail),
+        "instance": instance,
+    }
+    if problem.errors:
+        body["errors"] = problem.errors
+    return body
 
 
 def invalid(errors: list[ErrorEntry]) -> Problem:

@@ -2,7 +2,8 @@
 
 The claim of a key is committed before the write begins, so a second request sees it; the write
 and its stored answer are one transaction, so a key is either answered or free again. A write that
-was refused stores nothing: the caller may correct it and use the key again.
+was refused stores nothing: the caller may correct it and use the key again. (A refusal that is
+answered instead of raised is kept like any answer: the try itself was recorded.)
 """
 
 from __future__ import annotations
@@ -211,6 +212,6 @@ def _replay(answer: StoredAnswer) -> HttpResponse:
     return HttpResponse(
         answer.text,
         status=answer.status,
-        content_type="application/json",
+        content_type="application/problem+json" if answer.status >= 400 else "application/json",
         headers={**answer.headers, REPLAYED: "true"},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -81,6 +82,10 @@ def test_the_document_knows_every_address(document: dict[str, Any]) -> None:
         ("post", f"{ONE}/eta"),
         ("get", "/api/v1/notifications"),
         ("get", "/api/v1/notifications/{notification_id}"),
+        ("post", "/api/v1/consent-events"),
+        ("get", "/api/v1/addresses/{address_id}/consent"),
+        ("post", "/api/v1/decisions/preview"),
+        ("post", "/api/v1/rights-requests"),
     }
 
 
@@ -158,7 +163,7 @@ def test_refusals_for_want_of_a_key_are_as_described(document: dict[str, Any]) -
     some = "6f1ed002-ab59-4ffc-8d05-1d9c1f2c2a3b"
     for path, methods in document["paths"].items():
         where = path.removeprefix("/api/v1/")
-        where = where.replace("{order_id}", some).replace("{notification_id}", some)
+        where = re.sub(r"{\w+}", some, where)
         for method in methods:
             answer = Caller("").call(method.upper(), where)
             assert answer.status_code == 401

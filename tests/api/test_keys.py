@@ -74,6 +74,10 @@ def test_a_revoked_key_is_refused_and_writes_nothing(api: Caller, api_key: ApiKe
         ("POST", "orders/6f1ed002-ab59-4ffc-8d05-1d9c1f2c2a3b/eta", "orders:write"),
         ("GET", "notifications", "notifications:read"),
         ("GET", "notifications/6f1ed002-ab59-4ffc-8d05-1d9c1f2c2a3b", "notifications:read"),
+        ("POST", "consent-events", "consents:write"),
+        ("GET", "addresses/6f1ed002-ab59-4ffc-8d05-1d9c1f2c2a3b/consent", "consents:read"),
+        ("POST", "decisions/preview", "consents:read"),
+        ("POST", "rights-requests", "consents:write"),
     ],
 )
 def test_each_call_needs_its_scope(
