@@ -10,12 +10,16 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+
+from django.db import connection
 
 from consents import chosen
 from consents.models import SenderGroup
@@ -57,8 +61,6 @@ _SHOP = {
 }
 #: no vendor stands behind it
 _LEFT_OUT = frozenset({"console"})
-#: call nobody: their receipts are read from a stream
-_STREAMED = frozenset({"airship"})
 _TEAM = (Channel.TEAM_CHAT, Channel.AUTOMATION)
 STATES = ("accepted", "preparing", "ready", "out_for_delivery", "delivered")
 
@@ -160,6 +162,10 @@ class Platforms:
 
     def live(self) -> None:
         """From the first event to the last receipt."""
+        with self._streams():
+            self._live()
+
+    def _live(self) -> None:
         self.say("the guest orders in the shop")
         self.order_in_the_shop()
         self._give_addresses()
@@ -174,16 +180,32 @@ class Platforms:
                 self._everybody_says("where is my order?")
         self.say("the receipts come back")
         self.wait(self._are_receipts_in, "the receipts came back")
-        for key in _STREAMED:
-            self._read_stream(key)
 
-    def _read_stream(self, key: str) -> None:
-        until = time.monotonic() + 20
-        streams.follow(
-            account_id=self.accounts[key].pk,
-            is_over=lambda: bool(self.receipts(key)) or time.monotonic() > until,
-            patience=streams.Patience(report_s=0.3),
-        )
+    @contextmanager
+    def _streams(self) -> Iterator[None]:
+        """Read the streams of vendors that call nobody, as ``airship_stream`` does beside us."""
+        over = threading.Event()
+        readers = [
+            threading.Thread(target=self._read_stream, args=[account.pk, over])
+            for key, account in self.accounts.items()
+            if registry.provider_class(key).capabilities.stream
+        ]
+        for reader in readers:
+            reader.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for reader in readers:
+                reader.join()
+
+    @staticmethod
+    def _read_stream(account_id: int, over: threading.Event) -> None:
+        patience = streams.Patience(report_s=0.3)
+        try:
+            streams.follow(account_id=account_id, is_over=over.is_set, patience=patience)
+        finally:
+            connection.close()
 
     def _give_addresses(self) -> None:
         subject = self.order().subject
@@ -246,8 +268,8 @@ class Platforms:
         return not told.filter(state__in=["queued", "claimed", "sending"]).exists()
 
     def _are_receipts_in(self) -> bool:
-        wanted = [k for k in self.accounts if registry.provider_class(k).capabilities.receipts]
-        return all(self.receipts(key) for key in wanted if key not in _STREAMED)
+        can = {key: registry.provider_class(key).capabilities for key in self.accounts}
+        return all(self.receipts(key) for key in can if can[key].receipts or can[key].stream)
 
     def receipts(self, key: str) -> int:
         """How many statements of this vendor found their message."""
