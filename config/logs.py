@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+#: what is secret in the paths of our pages and webhooks: whoever reads a log must not be able to
+#: use it. Django names the path of what it refuses.
+_SECRET_PATHS = re.compile(r"/(u|o|ack|[pc]/\d+|hooks/(?:orders|messages))/[^/\s'\"<>?]{8,}")
 
 
 class JsonFormatter(logging.Formatter):
@@ -24,4 +30,4 @@ class JsonFormatter(logging.Formatter):
                 line[name] = value if isinstance(value, (int, float, bool, str)) else repr(value)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return _SECRET_PATHS.sub(r"/\1/-", json.dumps(line, ensure_ascii=False))

@@ -72,9 +72,12 @@ def run(*, say: Callable[[str], None]) -> None:
 def _start_web(application: Any) -> Any:
     """The web server on persistent threads: each keeps its database connection.
 
-    Of what proxies say only the scheme counts, and only behind one; all else is cleared.
+    Of what proxies say only the scheme and the caller count, and only behind one; all else is
+    cleared. The caller is the last entry of X-Forwarded-For, the one our proxy saw itself.
+    Requests are not logged: their paths carry tokens.
     """
-    proxy = {"trusted_proxy": "*", "trusted_proxy_headers": {"x-forwarded-proto"}}
+    trusted = {"x-forwarded-proto", "x-forwarded-for"}
+    proxy = {"trusted_proxy": "*", "trusted_proxy_headers": trusted}
     try:
         server = waitress.create_server(
             application,

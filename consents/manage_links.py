@@ -82,10 +82,9 @@ def forget_links(now: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Half an hour in which one address is proven. ``act`` names this session in the ledger."""
+    """Half an hour in which one address is proven."""
 
     address: UUID
-    act: str
     until: datetime
 
 
@@ -93,7 +92,6 @@ def start_session(address: ContactAddress, now: datetime) -> str:
     """The value of the cookie: signed, without the address itself."""
     said = {
         "address": str(address.public_id),
-        "act": secrets.token_hex(8),
         "until": (now + SESSION_LIFE).isoformat(),
     }
     return signing.dumps(json.dumps(said), salt=_SALT)
@@ -103,7 +101,7 @@ def read_session(cookie: str, now: datetime) -> Session | None:
     """The session a cookie of ours starts; None when it is forged or over."""
     try:
         said = json.loads(signing.loads(cookie, salt=_SALT))
-        found = Session(UUID(said["address"]), said["act"], datetime.fromisoformat(said["until"]))
+        found = Session(UUID(said["address"]), datetime.fromisoformat(said["until"]))
     except (signing.BadSignature, ValueError, KeyError, TypeError):
         return None
     return found if now < found.until else None

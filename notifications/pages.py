@@ -6,12 +6,13 @@ import uuid
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
+from consents import choices
 from notifications import linking
 from notifications.history import history_of
 from notifications.page_data import ToldLine, told_lines
@@ -34,6 +35,7 @@ def guest_order(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "version": version_of((page, told)),
         "announce": _announce(page),
         **({} if page.is_over else _ways(public_id)),
+        **_mute(public_id),
     }
     return render(request, "orders/order.html", context)
 
@@ -50,6 +52,29 @@ def guest_order_live(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse
         template="orders/order_live.html",
         context={"page": page, "told": told},
     )
+
+
+@require_POST
+def mute_order(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Whoever has the link may silence this order, and this one only, or undo that."""
+    page, _told = _page(public_id)
+    order = Order.objects.only("public_id", "subject_id").get(public_id=page.public_id)
+    if order.subject_id is not None:
+        choices.mute_order(
+            subject_id=order.subject_id,
+            order_ref=order.public_id,
+            is_muted=request.POST.get("do") == "mute",
+        )
+    return redirect("order-page", public_id=public_id)
+
+
+def _mute(public_id: uuid.UUID) -> dict[str, object]:
+    """Whether news of this order is muted; nothing where nobody is told of it."""
+    order = Order.objects.select_related("restaurant").get(public_id=public_id)
+    if order.subject_id is None:
+        return {}
+    muted = choices.muted_orders(order.subject_id, [order.public_id])
+    return {"can_mute": True, "is_muted": bool(muted), "slug": order.restaurant.slug}
 
 
 def _ways(public_id: uuid.UUID) -> dict[str, object]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -22,6 +22,9 @@ from orders import phrases, pieces
 from orders.colours import PAPER_DARK, PAPER_LIGHT, readable
 from orders.models import Order, OrderEvent, Restaurant
 from orders.uniting import order_now
+
+#: the link of an order opens its page for so long after the order ended
+LINK_LIFE = timedelta(hours=72)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +80,24 @@ def restaurant_ids_of(user: AbstractBaseUser | AnonymousUser) -> list[int]:
 
 
 def order_page(public_id: uuid.UUID, now: datetime) -> OrderPage | None:
-    """The page of one order, None when there is no such order. 4 queries."""
+    """The page of one order, None when there is none or it ended long ago. 4 queries."""
     events = OrderEvent.objects.filter(kind="status_changed").order_by("recorded_at", "id")
     rows = Order.objects.select_related("restaurant", "location", "subject").prefetch_related(
         "parts", "items", Prefetch("events", events)
     )
     order = order_now(rows.filter(public_id=public_id).first(), rows)
-    return None if order is None else _order_page(order, now)
-
-
-def _order_page(order: Order, now: datetime) -> OrderPage:
-    tz = pieces.local_zone(order)
+    if order is None:
+        return None
     times = pieces.state_times(order, order.events.all())
+    if not order.is_open:
+        ended_at = times.get(order.state) or order.updated_at or order.created_at
+        if now - ended_at > LINK_LIFE:
+            return None
+    return _order_page(order, times, now)
+
+
+def _order_page(order: Order, times: dict[str, datetime], now: datetime) -> OrderPage:
+    tz = pieces.local_zone(order)
     due = pieces.due(order, now)
     parts = list(order.parts.all())
     courier = order.detail.get("courier")

@@ -21,13 +21,21 @@ _GUEST_FILES = [
     "templates/pieces/track.html",
     "templates/pieces/chip.html",
     "templates/pieces/items.html",
+    "templates/orders/mute.html",
+    "templates/404.html",
+    *(f"templates/portal/{path.name}" for path in (_ROOT / "templates/portal").glob("*.html")),
+    "notifications/opt_in_words.py",
+    "notifications/preference_data.py",
+    "notifications/preference_pages.py",
 ]
 
 
 def words_of(path: str) -> set[str]:
     """The translatable words of a file, as gettext would collect them."""
     text = (_ROOT / path).read_text()
-    found = re.findall(r'\b(?:_|ngettext)\(\s*"((?:[^"\\]|\\.)*)"', text)
+    # one text may be written as several literals
+    calls = re.findall(r'\b(?:_|ngettext)\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)', text)
+    found = ["".join(re.findall(r'"((?:[^"\\]|\\.)*)"', call)) for call in calls]
     found += re.findall(r'{% translate "([^"]*)"', text) + re.findall(
         r"{% translate '([^']*)'", text
     )
