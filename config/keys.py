@@ -14,6 +14,7 @@ _MAKE: Mapping[str, Callable[[], str]] = {
     "SECRET_KEY": lambda: secrets.token_urlsafe(50),
     "FIELD_ENCRYPTION_KEYS": lambda: Fernet.generate_key().decode(),
     "ADDRESS_PEPPERS": lambda: secrets.token_hex(32),
+    "LEDGER_KEYS": lambda: secrets.token_hex(32),
     "LINK_SIGNING_KEYS": lambda: secrets.token_hex(32),
 }
 

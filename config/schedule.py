@@ -19,6 +19,8 @@ SCHEDULE: dict[str, tuple[str, int]] = {
     "answer link requests": ("consents.answer_link_requests", 5),
     "keep opt-ins": ("consents.keep_opt_ins", 600),
     "take over lists of consents": ("consents.run_imports", 10),
+    "carry on rights requests": ("consents.carry_on_requests", 10),
+    "sign the ledger": ("consents.sign_checkpoint", 3600),
     "forget stored API answers": ("orders.forget_answers", 3600),
 }
 

@@ -54,6 +54,9 @@ SECRET_KEY = env("SECRET_KEY", default=_keys["SECRET_KEY"])
 FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[_keys["FIELD_ENCRYPTION_KEYS"]])
 #: HMAC keys for address hashes, oldest first, comma separated; position = pepper version - 1
 ADDRESS_PEPPERS = env.list("ADDRESS_PEPPERS", default=[_keys["ADDRESS_PEPPERS"]])
+#: HMAC keys of the ledger's checkpoints, oldest first, comma separated; position = version - 1. The
+#: last one signs; never remove one, or what it signed cannot be proven any more
+LEDGER_KEYS = env.list("LEDGER_KEYS", default=[_keys["LEDGER_KEYS"]])
 #: HMAC keys of unsubscribe links, newest first, comma separated; links of old ones still work. Keep
 #: a key for at least 60 days after the last message signed with it (Canada demands working links)
 LINK_SIGNING_KEYS = env.list("LINK_SIGNING_KEYS", default=[_keys["LINK_SIGNING_KEYS"]])

@@ -238,11 +238,15 @@ def row_of(draft: Draft, sequence: int, now: datetime) -> ConsentEvent:
 
 
 def take_sequences(count: int) -> list[int]:
-    """The next ``count`` numbers of the ledger, ascending."""
+    """The next ``count`` numbers of the ledger, ascending.
+
+    A checkpoint waits for everybody who has numbers and has not committed.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT nextval('consents_consentevent_sequence') FROM generate_series(1, %s)",
-            [count],
+            "WITH gate AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(%s))"
+            " SELECT nextval('consents_consentevent_sequence') FROM gate, generate_series(1, %s)",
+            [locks.LEDGER_GATE, count],
         )
         return sorted(row[0] for row in cursor.fetchall())
 

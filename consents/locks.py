@@ -17,6 +17,9 @@ from contextlib import contextmanager
 from django.db import connection
 from django.db.transaction import TransactionManagementError
 
+#: shared by whoever takes numbers of the ledger, exclusive for a moment by a checkpoint: "gate"
+LEDGER_GATE = 0x67617465
+
 
 def lock_key(address_hash: str) -> int:
     """The signed 64-bit key of an address: the first eight bytes of its hash."""

@@ -6,7 +6,16 @@ from datetime import UTC, datetime
 
 from celery import shared_task
 
-from consents import importing, link_requests, manage_links, opt_ins, rates
+from consents import (
+    checkpoints,
+    erasure,
+    exports,
+    importing,
+    link_requests,
+    manage_links,
+    opt_ins,
+    rates,
+)
 
 
 @shared_task(name="consents.answer_link_requests", queue="default", acks_late=True)
@@ -30,3 +39,16 @@ def run_imports(**_: object) -> int:
     return len(
         [importing.run_import(import_id=pk, now=now) for pk in importing.unfinished_imports()]
     )
+
+
+@shared_task(name="consents.carry_on_requests", queue="default", acks_late=True)
+def carry_on_requests(**_: object) -> dict[str, int]:
+    """Take exports and erasures as far as they go now."""
+    now = datetime.now(UTC)
+    return {"exports": exports.build_exports(now), **erasure.carry_on_erasures(now)}
+
+
+@shared_task(name="consents.sign_checkpoint", queue="default", acks_late=True)
+def sign_checkpoint(**_: object) -> bool:
+    """Sign the ends of the ledger's chains, once a night."""
+    return checkpoints.make_due_checkpoint(datetime.now(UTC)) is not None

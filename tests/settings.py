@@ -11,6 +11,7 @@ os.environ["CELERY_BROKER_URL"] = "memory://"
 os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL", "")
 os.environ["FIELD_ENCRYPTION_KEYS"] = "c0ZhS2VfS2V5X0Zvcl9UZXN0c19Pbmx5XzEyMzQ1Njc="
 os.environ["ADDRESS_PEPPERS"] = "74657374" * 8
+os.environ["LEDGER_KEYS"] = "6c656467" * 8
 os.environ["LINK_SIGNING_KEYS"] = "6c696e6b" * 8
 
 from config.settings import *  # noqa: E402, F403

@@ -1,6 +1,7 @@
 """Who may be told, how: people and addresses, the ledger, choices, the portal, rights."""
 
 from consents.models.ledger import (
+    CheckpointHead,
     ConsentAction,
     ConsentEvent,
     ConsentEvidence,
@@ -8,6 +9,7 @@ from consents.models.ledger import (
     LedgerCheckpoint,
     NoticeVersion,
     Purpose,
+    RemovedChain,
     Suppression,
 )
 from consents.models.people import (
@@ -41,6 +43,7 @@ __all__ = [
     "AddressAlias",
     "AddressOrigin",
     "AddressReveal",
+    "CheckpointHead",
     "ConsentAction",
     "ConsentEvent",
     "ConsentEvidence",
@@ -57,6 +60,7 @@ __all__ = [
     "Preference",
     "Purpose",
     "RateCount",
+    "RemovedChain",
     "RetentionRun",
     "RightsRequest",
     "SenderGroup",

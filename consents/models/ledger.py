@@ -198,3 +198,49 @@ class LedgerCheckpoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.made_at:%Y-%m-%d %H:%M} {self.chains} chains"
+
+
+class CheckpointHead(models.Model):
+    """The end of one chain that grew between two checkpoints."""
+
+    checkpoint = models.ForeignKey(
+        LedgerCheckpoint, on_delete=models.PROTECT, related_name="heads"
+    )
+    sender_group_ref = models.BigIntegerField()
+    #: what the first row of the chain names as its predecessor; holds no address hash
+    chain = models.CharField(max_length=64)
+    sequence = models.BigIntegerField(unique=True)
+    row_hash = models.CharField(max_length=64)
+
+    class Meta:
+        indexes = [models.Index(fields=["chain"], name="heads_by_chain")]
+
+    def __str__(self) -> str:
+        return f"{self.chain[:12]} row {self.sequence}"
+
+
+class RemovedChain(models.Model):
+    """What is left of a chain whose term is over: that it was there, and its last hash.
+
+    Only the transaction that writes this row may delete the rows it stands for; a database
+    trigger sees to that (migration 0010).
+    """
+
+    sender_group_ref = models.BigIntegerField()
+    chain = models.CharField(max_length=64)
+    rows = models.PositiveIntegerField()
+    last_sequence = models.BigIntegerField(unique=True)
+    head_hash = models.CharField(max_length=64)
+    #: every row was recorded before then
+    older_than = models.DateTimeField()
+    removed_at = models.DateTimeField()
+    signature = models.CharField(max_length=64)
+    key_version = models.PositiveSmallIntegerField(default=1)
+    #: the transaction that wrote this; the database fills it in
+    transaction = models.BigIntegerField(default=0, editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["chain"], name="removed_by_chain")]
+
+    def __str__(self) -> str:
+        return f"{self.chain[:12]}: {self.rows} rows"

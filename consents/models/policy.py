@@ -65,6 +65,8 @@ class InboxItem(models.Model):
     #: opt_out_review | order_talk | question | phone_customer
     topic = models.CharField(max_length=20)
     text = EncryptedTextField(default="")
+    #: kept for 90 days; then ``text`` is empty
+    text_removed_at = models.DateTimeField(null=True, blank=True, editable=False)
     order_ref = models.UUIDField(null=True, blank=True)
     received_at = models.DateTimeField()
     #: marketing is held until somebody classified it
