@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection
 
+from consents import services as consent_services
 from consents.encryption import DecryptionFailed
 from consents.models import ConsentAction, ConsentEvent, ConsentState, ContactAddress, Suppression
 from integrations import registry
@@ -253,6 +254,11 @@ def _settle(telling: _Telling, now: datetime) -> bool:
     if problem is None:
         push.state, push.told_at, push.last_error = PushState.TOLD, now, ""
         push.save(update_fields=["state", "told_at", "last_error"])
+        if push.address.channel == Channel.SMS and not (push.is_stopped or push.purpose):
+            # texts waited: the block of the vendor ends later than ours
+            consent_services.confirm_carrier(
+                address_id=push.address_id, now=now, idempotency_key=f"vendor_list:{push.pk}"
+            )
         return True
     push.tries += 1
     facts = {"push_id": push.pk, "account_id": push.account_id, "tries": push.tries}

@@ -137,7 +137,7 @@ class Twilio(Provider):
         ),
         Setting(
             "tells_consents",
-            label="Tell Twilio's Consents API of stops",
+            label="Tell Twilio's Consents API of choices",
             required=False,
             default="no",
             choices=("no", "yes"),
@@ -292,7 +292,7 @@ class Twilio(Provider):
         ]
 
     def choice_requests(self, choice: Choice) -> list[HttpRequest]:
-        """Stops of everything only: who is blocked at Twilio lifts that by texting START."""
+        """Stops of everything and their ends; a toll-free block ends only by texting START."""
         form = consents.form(choice, self.account)
         if not form or self.account.get("tells_consents") != "yes":
             return []

@@ -10,7 +10,7 @@ import pytest
 from django.db import connections
 
 from consents import services as consents
-from consents.models import ConsentEvent, ContactAddress
+from consents.models import ConsentEvent, ConsentState, ContactAddress
 from integrations.contracts import HttpRequest
 from integrations.http import http_door, run
 from notifications import vendor_lists
@@ -277,17 +277,20 @@ def test_an_account_out_of_use_is_told_when_it_is_back(
     assert vendor_lists.push_choices(moment(+61)) == 1
 
 
-def test_a_text_stop_blocks_the_sender_at_twilio_and_only_the_handset_unblocks(
-    stage: Stage,
+@pytest.mark.parametrize("is_toll_free", [False, True])
+def test_14_a_text_stop_blocks_the_sender_at_twilio_until_it_is_told_otherwise(
+    stage: Stage, is_toll_free: bool
 ) -> None:
+    """The network keeps the block of a toll-free number: there only the handset lifts it."""
     twilio = stage.accounts["twilio"]
-    change(twilio, tells_consents="yes")
+    sender = "+18885550100" if is_toll_free else PROVIDERS["twilio"]["sender"]
+    change(twilio, tells_consents="yes", sender=sender)
     phone = make_address(stage.restaurant, value=PHONE)
     stop(phone, moment(-4), scope="category")  # the block would stop more than that
     assert tell_vendor_lists() == 0
     stop(phone, moment(-3))
     assert tell_vendor_lists() == 1
-    form = {"To": PHONE, "From": PROVIDERS["twilio"]["sender"], "Body": "Ready"}
+    form = {"To": PHONE, "From": sender, "Body": "Ready"}
     sid = PROVIDERS["twilio"]["account_sid"]
     text = HttpRequest.post(
         f"{stage.sandbox.url}/twilio/2010-04-01/Accounts/{sid}/Messages.json",
@@ -296,11 +299,20 @@ def test_a_text_stop_blocks_the_sender_at_twilio_and_only_the_handset_unblocks(
     )
     assert run(http_door().send(text, provider="twilio")).json_object()["code"] == 21610
     lift(phone, moment(-2))
+    assert carrier_blocks(phone) == {"pending"}
     while tell_vendor_lists():
         pass
-    assert run(http_door().send(text, provider="twilio")).status == 400
+    blocked = run(http_door().send(text, provider="twilio")).status == 400
     states = [(purpose, state) for purpose, _, state in pushes(twilio)]
-    assert states[:3] == [("order_updates", "nothing"), ("", "told"), ("", "nothing")]
+    end = "nothing" if is_toll_free else "told"
+    assert states[:3] == [("order_updates", "nothing"), ("", "told"), ("", end)]
+    assert blocked == is_toll_free
+    assert carrier_blocks(phone) == ({"pending"} if is_toll_free else {""})
+
+
+def carrier_blocks(address: ContactAddress) -> set[str]:
+    found = ConsentState.objects.filter(address_hash=address.address_hash, state="granted")
+    return set(found.values_list("carrier_block", flat=True))
 
 
 def test_an_item_twilio_refuses_is_written_down(stage: Stage) -> None:
