@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -27,6 +28,8 @@ from consents.models import (
 from consents.packs import PackSet, compile_pack
 from consents.policy import CARRIER_RECHECK
 from consents.signals import addresses_withdrawn
+from integrations.contracts import Channel, Choice
+from integrations.providers.klaviyo import Klaviyo
 from tests.consents.factories import (
     EU_PHONE,
     NOW,
@@ -770,6 +773,26 @@ def test_43_a_default_is_no_consent() -> None:
     # one plausible country is enough
     assert ask(message(country="US"), snapshot(EU_PHONE)).code == "no_consent"
     assert ask(message(country="DE", regions=("US",)), snapshot(EU_PHONE)).code == "no_consent"
+
+
+def test_45_klaviyo_is_told_stops_and_never_subscribes_anybody() -> None:
+    """Its subscribe job lifts what people stopped there; its unsubscribe job with a list ends
+    everything for whoever is not on that list, so the stop goes without one."""
+    provider = Klaviyo(Klaviyo.example_settings())
+    common: dict[str, Any] = {"to": "ana@example.com", "occurred_at": NOW, "event_id": "e"}
+    for purpose in ("", "order_updates", "marketing"):
+        for channel in (Channel.EMAIL, Channel.SMS):
+            grant = Choice(channel=channel, is_stopped=False, purpose=purpose, **common)
+            assert provider.choice_requests(grant) == []
+    stop = Choice(channel=Channel.EMAIL, is_stopped=True, purpose="marketing", **common)
+    (request,) = provider.choice_requests(stop)
+    assert request.url.endswith("/api/profile-subscription-bulk-delete-jobs")
+    job = json.loads(request.body)["data"]
+    assert "relationships" not in job
+    (person,) = job["attributes"]["profiles"]["data"]
+    assert person["attributes"]["subscriptions"] == {
+        "email": {"marketing": {"consent": "UNSUBSCRIBED"}}
+    }
 
 
 @pytest.mark.django_db
