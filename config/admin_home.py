@@ -231,6 +231,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _item(_("Left alone"), "do_not_disturb_on", "consents_suppression"),
             _item(_("People"), "group", "consents_subject"),
             _item(_("Addresses"), "contacts", "consents_contactaddress"),
+            _item(_("Requests"), "privacy_tip", "consents_rightsrequest"),
+            _item(_("Lists taken over"), "upload_file", "consents_consentimport"),
+            _item(_("Looks"), "visibility", "consents_addressreveal"),
             _item(_("Notices"), "description", "consents_noticeversion"),
             _item(_("Rules"), "gavel", "consents_policypack"),
             collapsible=True,
@@ -249,6 +252,9 @@ def _records() -> list[dict[str, Any]]:
         _item(_("Attempts"), "outgoing_mail", "notifications_attempt"),
         _item(_("Receipts"), "mark_email_read", "notifications_receipt"),
         _item(_("Heartbeats"), "monitor_heart", "notifications_heartbeat"),
+        _page(_("Who changed what"), "manage_history", reverse("console-changes")),
+        _item(_("Cleared out"), "auto_delete", "consents_retentionrun"),
+        _item(_("Checkpoints"), "verified", "consents_ledgercheckpoint"),
     ]
 
 
@@ -279,6 +285,10 @@ def _item(title: str, icon: str, stem: str, query: str = "", count: int = 0) -> 
         "active": _Active(_list(stem), query),
     }
     return {**item, "badge": str(count), "badge_variant": "danger"} if count else item
+
+
+def _page(title: str, icon: str, url: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": url, "active": _Active(url, "")}
 
 
 class _Active:

@@ -15,6 +15,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from consents import admin_requests  # noqa: F401 - registers the pages about requests
+from consents.admin_deeds import AddressDeeds, EventDeeds, SubjectDeeds
 from consents.console import ConsoleAdmin, ConsoleInline, MineFilter, lines, manages_anything, tag
 from consents.inbox import settle_items, withdraw_for_items
 from consents.models import (
@@ -96,7 +98,7 @@ class ConsentStateAdmin(_HashPage):
 
 
 @admin.register(ConsentEvent)
-class ConsentEventAdmin(_HashPage):
+class ConsentEventAdmin(EventDeeds, _HashPage):
     question = _("Who agreed to what, when, and how do we know?")
     question_one = _("What was recorded here?")
     empty_hint = _("Consents, refusals and withdrawals are added as people express them.")
@@ -165,7 +167,7 @@ class _PreferenceInline(ConsoleInline):
 
 
 @admin.register(Subject)
-class SubjectAdmin(ConsoleAdmin):
+class SubjectAdmin(SubjectDeeds):
     question = _("Whom do we write to?")
     question_one = _("Who is this, and what did they choose?")
     empty_hint = _("People appear with their first order.")
@@ -195,7 +197,7 @@ class SubjectAdmin(ConsoleAdmin):
 
 
 @admin.register(ContactAddress)
-class ContactAddressAdmin(ConsoleAdmin):
+class ContactAddressAdmin(AddressDeeds):
     question = _("Which addresses do we have?")
     question_one = _("Can this address be reached?")
     empty_hint = _("Addresses arrive with orders.")

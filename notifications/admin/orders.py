@@ -9,6 +9,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.http import Http404, HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _now
@@ -67,6 +68,10 @@ class OrderAdmin(RestaurantPage):
             "time_url": self.button_url("time"),
         }
         return [Panel("admin/console/order.html", context)]
+
+    def panels_below(self, request: HttpRequest, obj: Order) -> list[Panel]:
+        url = reverse("console-why", args=["order", obj.pk])
+        return [Panel("admin/console/why_link.html", {"url": url})]
 
     def buttons(self) -> dict[str, Any]:
         return {"say": self.say, "time": self.give_time}

@@ -10,11 +10,14 @@ from typing import Any
 from django.db import models
 
 from consents.models import (
+    AddressReveal,
     ConsentEvent,
+    ConsentImport,
     ConsentState,
     InboxItem,
     NoticeVersion,
     Preference,
+    RightsRequest,
     Suppression,
 )
 from consents.services import record_consent
@@ -119,6 +122,33 @@ class World:
                 topic="opt_out_review",
                 text="enough of this",
                 received_at=NOW,
+            )
+        )
+
+        self.add(
+            RightsRequest.objects.create(
+                sender_group=group,
+                kind="access",
+                subject=self.subject,
+                subject_ref=self.subject.pk,
+                received_at=NOW,
+                due_at=NOW + timedelta(days=30),
+            )
+        )
+        self.add(
+            AddressReveal.objects.create(
+                address=self.address, masked=self.address.masked, seen_by="mia", seen_at=NOW
+            )
+        )
+        self.add(
+            ConsentImport.objects.create(
+                sender_group=group,
+                name="list.csv",
+                sha256="1" * 64,
+                made_by="mia",
+                started_at=NOW,
+                counts={"granted": 2, "problems": 1},
+                problems=[[3, "bad_time"]],
             )
         )
 

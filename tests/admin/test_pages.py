@@ -14,14 +14,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from consents.console import ConsoleAdmin
-from consents.models import PolicyPack
+from consents.models import LedgerCheckpoint, PolicyPack, RetentionRun
 from notifications.models import Heartbeat
 from tests.admin.factories import MAILBOX, NOW, PHONE, SECRETS, World
 from tests.factories import make_manager
 
 PAGES = [model for model, page in admin.site._registry.items() if isinstance(page, ConsoleAdmin)]
 #: the same rows for everybody: no restaurant owns them
-SHARED = (Heartbeat, PolicyPack)
+SHARED = (Heartbeat, PolicyPack, RetentionRun, LedgerCheckpoint)
 OWNED = [model for model in PAGES if model not in SHARED]
 OTHERS = [model for model in admin.site._registry if model not in PAGES]
 
@@ -104,6 +104,8 @@ def test_users_and_schedules_are_for_superusers(
 @pytest.mark.parametrize("model", SHARED, ids=name_of)
 def test_shared_pages_open_for_managers(manager: Client, model: Any) -> None:
     Heartbeat.objects.create(name="sweep", at=NOW)
+    RetentionRun.objects.create(ran_at=NOW, counts={"bodies": 3})
+    LedgerCheckpoint.objects.create(made_at=NOW, chains=1, last_sequence=1)
     assert manager.get(url(model, "changelist")).status_code == 200
     row = model._default_manager.first()
     assert manager.get(url(model, "change", row.pk)).status_code == 200
