@@ -20,6 +20,7 @@ SCHEDULE: dict[str, tuple[str, int]] = {
     "keep opt-ins": ("consents.keep_opt_ins", 600),
     "take over lists of consents": ("consents.run_imports", 10),
     "carry on rights requests": ("consents.carry_on_requests", 10),
+    "clear what is past its term": ("consents.apply_retention", 3600),
     "sign the ledger": ("consents.sign_checkpoint", 3600),
     "forget stored API answers": ("orders.forget_answers", 3600),
 }

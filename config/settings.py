@@ -193,6 +193,27 @@ HTTP_READ_TIMEOUT_S = env.float("HTTP_READ_TIMEOUT_S", default=15.0)
 SETTLE_S = env.int("SETTLE_S", default=20)
 SETTLE_PARTS_S = env.int("SETTLE_PARTS_S", default=60)
 
+# --- how long things are kept: the longest applicable rule wins, a legal hold stops deletion ------
+
+#: what people wrote to us, days; messages of ours are not kept at all
+RETENTION_TEXTS_DAYS = env.int("RETENTION_TEXTS_DAYS", default=90)
+#: that a message left and what became of it, months
+RETENTION_DELIVERIES_MONTHS = env.int("RETENTION_DELIVERIES_MONTHS", default=24)
+#: the ledger and its wording after the last row of an address nobody keeps any more, years
+RETENTION_LEDGER_YEARS = env.int("RETENTION_LEDGER_YEARS", default=5)
+#: the same where it holds an opt-out from solicitations in the US (Virginia asks for ten)
+RETENTION_US_OPT_OUT_YEARS = env.int("RETENTION_US_OPT_OUT_YEARS", default=10)
+#: proof beside the ledger (IP, form, raw words), years at most
+RETENTION_EVIDENCE_YEARS = env.int("RETENTION_EVIDENCE_YEARS", default=5)
+#: links of the portal, hours
+RETENTION_PORTAL_HOURS = env.int("RETENTION_PORTAL_HOURS", default=24)
+#: raw calls of sources, days
+RETENTION_CALLS_DAYS = env.int("RETENTION_CALLS_DAYS", default=30)
+#: settled rights requests, and who looked at which address, years
+RETENTION_RIGHTS_YEARS = env.int("RETENTION_RIGHTS_YEARS", default=3)
+#: backups, days: whoever makes them keeps to it, and export_ropa says so
+RETENTION_BACKUPS_DAYS = env.int("RETENTION_BACKUPS_DAYS", default=35)
+
 # --- REST API -----------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {

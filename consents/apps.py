@@ -6,3 +6,8 @@ class ConsentsConfig(AppConfig):
 
     name = "consents"
     verbose_name = "Consents"
+
+    def ready(self) -> None:
+        from consents import retention_rules
+
+        retention_rules.register()

@@ -15,6 +15,7 @@ from consents import (
     manage_links,
     opt_ins,
     rates,
+    retention,
 )
 
 
@@ -52,3 +53,10 @@ def carry_on_requests(**_: object) -> dict[str, int]:
 def sign_checkpoint(**_: object) -> bool:
     """Sign the ends of the ledger's chains, once a night."""
     return checkpoints.make_due_checkpoint(datetime.now(UTC)) is not None
+
+
+@shared_task(name="consents.apply_retention", queue="default", acks_late=True)
+def apply_retention(**_: object) -> dict[str, int]:
+    """Clear what is past its term, once a night."""
+    done = retention.run_due(datetime.now(UTC))
+    return done.counts if done else {}

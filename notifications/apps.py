@@ -9,8 +9,9 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from consents import holders
-        from notifications import receivers
+        from notifications import receivers, retention_rules
         from notifications.personal_data import NotificationsHolder
 
         receivers.connect()
         holders.register(NotificationsHolder())
+        retention_rules.register()

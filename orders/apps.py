@@ -9,6 +9,8 @@ class OrdersConfig(AppConfig):
 
     def ready(self) -> None:
         from consents import holders
+        from orders import retention_rules
         from orders.personal_data import OrdersHolder
 
         holders.register(OrdersHolder())
+        retention_rules.register()
