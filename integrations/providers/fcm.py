@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from integrations.http import Http
 
 _LONGEST_TTL_S = 28 * 24 * 3600
+#: seconds; Google asks for ten at least before the first repetition
+_RETRY_S = (10.0, 30.0, 120.0, 600.0, 3600.0)
 #: notification and data together may take 4096 bytes
 _TITLE_BYTES, _BODY_BYTES, _VALUE_BYTES = 200, 2000, 200
 _INSTALLATION = re.compile(r"[A-Za-z0-9_-]{22}")
@@ -74,7 +76,7 @@ class Fcm(Provider):
             help="id of a notification channel the app creates",
         ),
     )
-    capabilities = Capabilities(rate_per_s=10_000.0, own_addresses=True)
+    capabilities = Capabilities(rate_per_s=10_000.0, retry_s=_RETRY_S, own_addresses=True)
 
     @classmethod
     def example_settings(cls) -> dict[str, str]:
@@ -114,28 +116,34 @@ class Fcm(Provider):
                 raise OutcomeUnknown(self.key, response, detail="no message name in the answer")
             return Accepted(vendor_id=name)
         own, status = _codes(response)
-        self._raise_for_code(own or status, bool(own), response)
+        self._raise_for_code(own or status, response)
         if response.status == 429:
             self._raise_throttled(response, status)
-        if response.status == 502:  # an HTML page of Google's front end: nothing was taken
-            raise TransientError(self.key, response)
+        if response.status in (502, 503):  # a page of Google's front end: nothing was taken
+            self._raise_unavailable(response, status)
         self.raise_for_status(response, vendor_code=own or status)
         raise OutcomeUnknown(self.key, response)
 
-    def _raise_for_code(self, code: str, is_own: bool, response: HttpResponse) -> None:
+    def _raise_for_code(self, code: str, response: HttpResponse) -> None:
         if code == "INVALID_ARGUMENT":
             error = RecipientUnreachable if _blames_address(response) else MessageRejected
             raise error(self.key, response, vendor_code=code)
-        if is_own and code in ("UNREGISTERED", "SENDER_ID_MISMATCH"):
+        if code in ("UNREGISTERED", "SENDER_ID_MISMATCH"):
             raise RecipientUnreachable(self.key, response, vendor_code=code)
         if code in ("THIRD_PARTY_AUTH_ERROR", "UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND"):
             raise ConfigurationError(self.key, f"FCM refused: {code}", vendor_code=code)
         if code in ("QUOTA_EXCEEDED", "RESOURCE_EXHAUSTED"):
             self._raise_throttled(response, code)
-        if code == "UNAVAILABLE" and (wait_s := response.retry_after_s()) is not None:
-            raise RateLimited(self.key, response, retry_after_s=wait_s, vendor_code=code)
-        if code in ("INTERNAL", "UNAVAILABLE"):
+        if code == "UNAVAILABLE":
+            self._raise_unavailable(response, code)
+        if code == "INTERNAL":
             raise TransientError(self.key, response, vendor_code=code)
+
+    def _raise_unavailable(self, response: HttpResponse, code: str) -> NoReturn:
+        wait_s = response.retry_after_s()
+        if wait_s is not None:
+            raise RateLimited(self.key, response, retry_after_s=wait_s, vendor_code=code)
+        raise TransientError(self.key, response, vendor_code=code)
 
     def _raise_throttled(self, response: HttpResponse, code: str) -> NoReturn:
         wait_s = response.retry_after_s()

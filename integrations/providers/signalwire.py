@@ -27,6 +27,7 @@ from integrations.errors import (
     MessageRejected,
     OutcomeUnknown,
     RateLimited,
+    TransientError,
 )
 from integrations.payloads import inner, objects, text
 from integrations.providers.signalwire_codes import CONFIGURATION, EXPIRED, FAULTS, error_word
@@ -218,6 +219,10 @@ class SignalWire(Provider):
                 response,
                 retry_after_s=fault.retry_after_s if wait_s is None else wait_s,
                 vendor_code=code,
+            )
+        if fault.error is TransientError:
+            raise TransientError(
+                self.key, response, vendor_code=code, most_retries=fault.most_retries
             )
         raise fault.error(self.key, response, vendor_code=code)
 

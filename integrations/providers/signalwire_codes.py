@@ -21,10 +21,14 @@ from integrations.errors import (
 
 
 class Fault(NamedTuple):
-    """The class a code stands for and, for throttles, how long to wait if nobody says."""
+    """The class a code stands for; how long a throttle lasts if nobody says.
+
+    ``most_retries``: how often it is worth repeating, None = as usual.
+    """
 
     error: type[IntegrationError]
     retry_after_s: float | None = None
+    most_retries: int | None = None
 
 
 _DAY_S = 86400.0
@@ -40,9 +44,9 @@ FAULTS: Mapping[str, Fault] = {
     "30022": Fault(RateLimited, 60),  # 10DLC rate of the campaign
     "30027": Fault(RateLimited, _DAY_S),  # daily caps: in effect another channel
     "35125": Fault(RateLimited, _DAY_S),
-    "30003": Fault(TransientError),  # out of reach
-    "30008": Fault(TransientError),  # unknown
-    "63011": Fault(TransientError),  # the carrier
+    "30003": Fault(TransientError, most_retries=1),  # out of reach
+    "30008": Fault(TransientError, most_retries=1),  # unknown
+    "63011": Fault(TransientError, most_retries=1),  # the carrier
     "21211": Fault(RecipientUnreachable),
     "21217": Fault(RecipientUnreachable),
     "21603": Fault(RecipientUnreachable),  # here a bad To; at Twilio a missing From

@@ -302,7 +302,10 @@ class Twilio(Provider):
         return [HttpRequest.post(url, form=form, auth=self._auth, headers=headers)]
 
     def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:
-        """The Consents API refuses single items in an answer that says "created"."""
+        """A Retry-After counts with 5xx too; the Consents API refuses items of a "created"."""
+        wait_s = response.retry_after_s()
+        if response.status in (500, 503) and wait_s is not None:
+            raise RateLimited(self.key, response, retry_after_s=wait_s, vendor_code=vendor_code)
         super().raise_for_status(response, vendor_code=vendor_code)
         if refused := consents.refused_code(response):
             raise MessageRejected(self.key, response, vendor_code=refused)
@@ -320,6 +323,10 @@ class Twilio(Provider):
                 response,
                 retry_after_s=fault.retry_after_s if wait_s is None else wait_s,
                 vendor_code=code,
+            )
+        if fault.error is TransientError:
+            raise TransientError(
+                self.key, response, vendor_code=code, most_retries=fault.most_retries
             )
         raise fault.error(self.key, response, vendor_code=code)
 

@@ -20,10 +20,14 @@ from integrations.errors import (
 
 
 class Fault(NamedTuple):
-    """The class a code stands for and, for throttles, how long to wait if Twilio does not say."""
+    """The class a code stands for; how long a throttle lasts if Twilio does not say.
+
+    ``most_retries``: how often it is worth repeating, None = as usual.
+    """
 
     error: type[IntegrationError]
     retry_after_s: float | None = None
+    most_retries: int | None = None
 
 
 _DAY_S = 86400.0
@@ -42,8 +46,8 @@ FAULTS: Mapping[str, Fault] = {
     "30027": Fault(RateLimited, _DAY_S),
     "30410": Fault(RateLimited, 120),  # the carrier did not answer Twilio in time
     "30047": Fault(RateLimited, 300),  # rescheduling failed
-    "30003": Fault(TransientError),  # handset off or out of reach
-    "30008": Fault(TransientError),  # unknown
+    "30003": Fault(TransientError, most_retries=1),  # handset off or out of reach
+    "30008": Fault(TransientError, most_retries=1),  # unknown
     # quiet hours of the Compliance Toolkit: ask again hourly as long as the message is worth it
     "30610": Fault(RateLimited, 3600),
     "21211": Fault(RecipientUnreachable),  # invalid To

@@ -74,7 +74,7 @@ def outcome(response: HttpResponse) -> Any:
         (answer(403, "PERMISSION_DENIED"), ConfigurationError, 0),
         (answer(404, "NOT_FOUND", "UNREGISTERED"), RecipientUnreachable, 0),
         (answer(404, "NOT_FOUND"), ConfigurationError, 0),
-        (answer(404, "UNREGISTERED"), ConfigurationError, 0),
+        (answer(404, "UNREGISTERED"), RecipientUnreachable, 0),
         (answer(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"), RateLimited, 60),
         (answer(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", retry_after="7"), RateLimited, 7),
         (answer(429, "RESOURCE_EXHAUSTED"), RateLimited, 60),
@@ -83,6 +83,10 @@ def outcome(response: HttpResponse) -> Any:
         (answer(500, "INTERNAL"), TransientError, 0),
         (answer(503, "UNAVAILABLE", "UNAVAILABLE"), TransientError, 0),
         (answer(503, "UNAVAILABLE", "UNAVAILABLE", retry_after="7"), RateLimited, 7),
+        (answer(503, "UNAVAILABLE"), TransientError, 0),
+        (answer(503, "UNAVAILABLE", retry_after="7"), RateLimited, 7),
+        (HttpResponse(502, {"retry-after": "7"}, b"<html>"), RateLimited, 7),
+        (HttpResponse(503, {"retry-after": "7"}, b"<html>"), RateLimited, 7),
         (answer(400, "FAILED_PRECONDITION"), MessageRejected, 0),
         (answer(400, "odd words", "more odd words"), MessageRejected, 0),
     ],
@@ -95,6 +99,15 @@ def test_every_answer(response: HttpResponse, error: type[Exception], wait_s: fl
     assert "words" not in str(raised)
     if error is RateLimited:
         assert raised.retry_after_s == wait_s
+
+
+def test_the_first_repetition_waits_ten_seconds() -> None:
+    assert Fcm.capabilities.retry_s[0] == 10.0
+    assert list(Fcm.capabilities.retry_s) == sorted(Fcm.capabilities.retry_s)
+
+
+def test_one_project_may_send_600_000_a_minute() -> None:
+    assert Fcm.capabilities.rate_per_s * 60 == 600_000
 
 
 def test_words_about_the_token_are_enough() -> None:
@@ -184,6 +197,12 @@ def test_one_order_replaces_itself() -> None:
     lone = sent(thread_key="")
     assert "collapseKey" not in lone["android"]
     assert "apns-collapse-id" not in lone["apns"]["headers"]
+
+
+def test_no_data_name_is_one_of_googles_own() -> None:
+    names = list(sent()["data"])
+    assert not {"from", "message_type"} & set(names)
+    assert not [name for name in names if name.startswith(("google", "gcm"))]
 
 
 def test_calm_news_does_not_wake_a_phone() -> None:

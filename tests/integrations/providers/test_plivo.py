@@ -360,6 +360,19 @@ def test_the_main_account_may_sign_for_a_subaccount() -> None:
         files.provider("plivo").receipts(made)
 
 
+def test_the_token_before_counts_while_it_is_set() -> None:
+    text = HOOK + "?" + "".join(name + STATUS[name] for name in sorted(STATUS)) + "." + NONCE
+    for made in (
+        call(STATUS, v3=mac(text, "the old one")),
+        call(STATUS, v2=mac(HOOK + NONCE, "the old one")),
+        call(STATUS, v2=mac(HOOK + NONCE, "the old one"), suffix="-ma"),
+    ):
+        rotated = files.provider("plivo", previous_auth_token="the old one")
+        assert len(rotated.receipts(made)) == 1
+        with pytest.raises(SignatureInvalid):
+            files.provider("plivo").receipts(made)
+
+
 def test_query_and_repeated_fields_are_signed_sorted_and_decoded() -> None:
     url = HOOK + "?b=%C3%A9&a=2&a=1"
     body = urlencode([("X", "é 🍜"), ("Status", "sent"), ("X", "1")]).encode()

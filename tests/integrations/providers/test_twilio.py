@@ -100,6 +100,8 @@ def test_every_code_of_a_create_answer(
     assert "words" not in str(raised)
     if error is RateLimited:
         assert raised.retry_after_s == wait_s
+    if error is TransientError:  # a handset that is off, and what nobody knows: once more
+        assert raised.most_retries == (1 if code in ("30003", "30008") else None)
 
 
 @pytest.mark.parametrize(("code", "_status", "error", "_wait"), CODES)
@@ -133,6 +135,17 @@ def test_retry_after_wins_over_our_own_figure() -> None:
         with pytest.raises(RateLimited) as caught:
             outcome(answer(503, {"code": code}, **{"retry-after": "7"}))
         assert caught.value.retry_after_s == 7.0
+
+
+@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("body", [{}, {"code": 20500}])
+def test_retry_after_counts_with_every_server_error(status: int, body: object) -> None:
+    with pytest.raises(RateLimited) as caught:
+        outcome(answer(status, body, **{"retry-after": "7"}))
+    assert caught.value.retry_after_s == 7.0
+    with pytest.raises(TransientError) as plain:
+        outcome(answer(status, body))
+    assert type(plain.value) is TransientError
 
 
 def test_a_message_created_as_failed_is_no_acceptance() -> None:
@@ -257,6 +270,24 @@ def test_every_status(status: str, kind: str | None) -> None:
     assert [(r.kind.value, r.attempt_id, r.vendor_id) for r in read] == (
         [(kind, "at-1", "SM1")] if kind else []
     )
+
+
+@pytest.mark.parametrize("code", ["", "0", "None"])
+def test_a_failure_without_a_code(code: str) -> None:
+    [receipt] = receipts({"MessageStatus": "failed", "ErrorCode": code})
+    assert (receipt.kind.value, receipt.error, receipt.vendor_code) == ("failed", "", "")
+    [receipt] = receipts({"MessageStatus": "canceled", "ErrorCode": code})
+    assert receipt.vendor_code == "canceled"
+
+
+def test_nothing_is_said_back_in_the_answer() -> None:
+    answered = files.provider("twilio").answer(signed({"Body": "STOP", "From": "+12025550142"}))
+    assert (answered.status, answered.body) == (200, b"")
+
+
+def test_a_picture_without_words_is_a_reply() -> None:
+    reply = reply_to({"Body": "", "NumMedia": "1", "MediaUrl0": "https://api.twilio.com/x"})
+    assert (reply.text, reply.vendor_id, reply.vendor_handled) == ("", "SM2", "")
 
 
 def test_an_unknown_failure_code_names_no_error() -> None:

@@ -13,7 +13,7 @@ import pytest
 from integrations.contracts import InboundCall
 from integrations.errors import SignatureInvalid
 from tests.integrations import fixture_files as files
-from tests.integrations.providers.twilio_calls import HOOK, KEY, signed
+from tests.integrations.providers.twilio_calls import HOOK, KEY, NOW, signed
 
 #: (URL, key, form, SHA-1 signature): computed once with the vendor's own SDK
 VECTORS = [
@@ -116,6 +116,45 @@ def test_unknown_algorithms_are_refused(words: str) -> None:
     provider = files.provider("twilio", webhook_shared_key="shared")
     with pytest.raises(SignatureInvalid, match="algorithm"):
         provider.receipts(shared(signed({"MessageStatus": "sent"}, key="shared"), words))
+
+
+STATUS_URL, _, STATUS_FORM, _ = VECTORS[1]
+
+
+def test_a_known_signature_with_a_shared_key() -> None:
+    call = signed(STATUS_FORM, url=STATUS_URL, key=KEY, algorithm="sha256")
+    assert call.headers["x-twilio-signature"] == "bEyAbbdAxGESZTjDVgLhIBliuEsIDOrcAtQKdLZwWeA="
+    provider = files.provider("twilio", auth_token="another", webhook_shared_key=KEY)
+    call = shared(call, "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256")
+    assert len(provider.receipts(call)) == 1
+    with pytest.raises(SignatureInvalid):
+        provider.receipts(replace(call, body=call.body.replace(b"delivered", b"failed")))
+
+
+def test_a_known_signature_of_a_json_body() -> None:
+    hashed = "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
+    url = f"https://alerts.example.com/webhooks/twilio/events?bodySHA256={hashed}"
+    headers = {
+        "content-type": "application/json",
+        "x-twilio-signature": "VEbI8hNRLqzsd+wPcOYA9tNllfc=",
+    }
+    call = InboundCall("POST", url, headers, b'{"a":1}', NOW, {"bodySHA256": hashed})
+    provider = files.provider("twilio", auth_token=KEY)
+    assert (provider.receipts(call), provider.replies(call)) == ([], [])
+    for body in (b'{"a":2}', b'{"a": 1}', b""):
+        with pytest.raises(SignatureInvalid):
+            provider.receipts(replace(call, body=body))
+
+
+@pytest.mark.parametrize("setting", ["auth_token", "webhook_shared_key"])
+def test_the_secret_before_counts_while_it_is_set(setting: str) -> None:
+    call = signed({"MessageStatus": "sent", "MessageSid": "SM1"}, key="the old one")
+    if setting == "webhook_shared_key":
+        call = shared(call, "key=webhooks_sharedkey_1,algorithm=HMAC_SHA1")
+    rotated = files.provider("twilio", **{setting: "new", "previous_auth_token": "the old one"})
+    assert len(rotated.receipts(call)) == 1
+    with pytest.raises(SignatureInvalid):
+        files.provider("twilio", **{setting: "new"}).receipts(call)
 
 
 def json_call(body: str, hashed: str) -> InboundCall:
