@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from consents import choices
@@ -115,7 +116,7 @@ def preference_page(person: Person, brand: Brand, now: datetime) -> PreferencePa
         others=tuple((r.public_id, channel_word(r.channel), r.masked) for r in person.others),
         is_shared=person.is_shared,
         has_person=subject is not None,
-        language=subject.locale.partition("-")[0] if subject else "",
+        language=get_language() or "en",
         quiet_from=f"{subject.quiet_from:%H:%M}" if subject and subject.quiet_from else "",
         quiet_until=f"{subject.quiet_until:%H:%M}" if subject and subject.quiet_until else "",
         rights=_rights(person, now),

@@ -188,6 +188,8 @@ def test_every_page_is_accessible(
         page.goto(address)
         act(page)
         assert page.locator("html").get_attribute("lang") == locale
+        if scheme == "light" and page.locator(".house", has_text="Lucky Bowl").count():
+            assert page.evaluate(_ACCENT) == "#0B5F4A"
         page.evaluate(AXE)
         result = page.evaluate(
             "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}})", RULES
@@ -201,6 +203,7 @@ def test_every_page_is_accessible(
     assert found == {}
 
 
+_ACCENT = "getComputedStyle(document.body).getPropertyValue('--accent').trim()"
 #: buttons, links that stand alone and boxes that a thumb would miss
 _TOO_SMALL = """() => [...document.querySelectorAll('button, .button, input, select')]
   .filter(e => e.offsetParent && !['checkbox', 'hidden'].includes(e.type))

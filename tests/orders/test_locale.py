@@ -23,6 +23,7 @@ _GUEST_FILES = [
     "templates/pieces/items.html",
     "templates/orders/mute.html",
     "templates/404.html",
+    "templates/403_csrf.html",
     *(f"templates/portal/{path.name}" for path in (_ROOT / "templates/portal").glob("*.html")),
     "notifications/opt_in_words.py",
     "notifications/preference_data.py",
