@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -38,6 +39,7 @@ from integrations.errors import (
     RateLimited,
     RecipientUnreachable,
 )
+from integrations.free_mail import is_free_mailbox
 from integrations.providers import mailgun_lists as lists
 from integrations.providers.mailgun_events import read_receipts, read_replies
 
@@ -48,6 +50,10 @@ _REGIONS: Mapping[str, str] = {
 #: minutes Mailgun takes for o:deliver-within
 _SHORTEST_MIN, _LONGEST_MIN = 5, 24 * 60
 _LONGEST_SUBJECT = 200
+#: a template's name; ids of the form "d-<hex>" are SendGrid's
+_TEMPLATE = re.compile(r"(?!d-[0-9a-f]+\Z)[A-Za-z0-9._-]{1,120}")
+#: bytes: all options together may take 16 kB, and the others take far less than 1 kB
+_LONGEST_VARIABLES = 15_000
 _NOT_ALLOWED = re.compile(r"domain .* is not allowed to send", re.IGNORECASE)
 _BAD_ADDRESS = re.compile(r"\bto\b.* (is )?not a valid address", re.IGNORECASE)
 
@@ -130,16 +136,23 @@ class Mailgun(Provider):
             raise ConfigurationError(
                 self.key, "setting 'from_address' is not an address"
             ) from error
+        if is_free_mailbox(address.addr_spec):
+            raise ConfigurationError(self.key, "setting 'from_address' is a free mailbox")
 
     def request(self, message: Message) -> HttpRequest:
-        """POST messages. Raises RecipientUnreachable for what is no address."""
+        """POST messages, in our words or in those of a template stored at Mailgun.
+
+        Raises RecipientUnreachable for what is no address, MessageRejected for more variables
+        than Mailgun takes.
+        """
         to = message.to.strip()
         if " " in to or not to.isprintable():
             raise RecipientUnreachable(self.key, detail="not an e-mail address")
         minutes = math.ceil(message.valid_for_s / 60)
+        template = self._template(message)
         email = AnymailMessage(
             subject=_subject(message),
-            body=_sendable(message.text),
+            body="" if template else _sendable(message.text),
             from_email=self._from,
             to=[to],
             headers=_list_headers(message),
@@ -150,9 +163,10 @@ class Mailgun(Provider):
             esp_extra={
                 "o:deliver-within": f"{max(_SHORTEST_MIN, min(minutes, _LONGEST_MIN))}m",
                 "o:tracking": "no",
+                **template,
             },
         )
-        if message.html:
+        if message.html and not template:
             email.attach_alternative(_sendable(message.html), "text/html")
         try:
             payload = self._backend.build_message_payload(email, self._backend.send_defaults)
@@ -161,9 +175,28 @@ class Mailgun(Provider):
             raise RecipientUnreachable(self.key, detail="not an e-mail address") from error
         except AnymailError as error:
             raise ConfigurationError(self.key, "Anymail refuses this account") from error
+        if template:
+            # Anymail's empty part would stand where t:text puts the template's words
+            del parameters["data"]["text"]
         return HttpRequest.post(
             parameters["url"], form=_pairs(parameters["data"]), auth=parameters["auth"]
         )
+
+    def _template(self, message: Message) -> dict[str, str]:
+        """The fields that name a stored template and fill it; {} = our own words."""
+        name = message.vendor_template.strip()
+        if not _TEMPLATE.fullmatch(name):
+            return {}
+        # as SendGrid's templates get them: the variables, and subject and text as we would say them
+        data = {
+            **{key: _sendable(value) for key, value in message.variables.items()},
+            "subject": _subject(message),
+            "text": _sendable(message.text),
+        }
+        variables = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        if len(variables.encode()) > _LONGEST_VARIABLES:
+            raise MessageRejected(self.key, detail=f"more than {_LONGEST_VARIABLES} bytes of data")
+        return {"template": name, "t:variables": variables, "t:text": "yes"}
 
     def outcome(self, message: Message, response: HttpResponse) -> Accepted:
         """Read the answer; Mailgun's refusals are told apart by their words."""

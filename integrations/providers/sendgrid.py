@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parseaddr, parsedate_to_datetime
@@ -33,6 +34,7 @@ from integrations.errors import (
     RateLimited,
     RecipientUnreachable,
 )
+from integrations.free_mail import is_free_mailbox
 from integrations.payloads import objects
 from integrations.providers import sendgrid_lists as lists
 from integrations.providers.sendgrid_events import read_receipts
@@ -43,6 +45,8 @@ _REGIONS: Mapping[str, str] = {
     "eu": "https://api.eu.sendgrid.com",
 }
 _LONGEST_SUBJECT = 200
+#: a dynamic template's id; another name is one of another vendor's templates
+_TEMPLATE = re.compile(r"d-[0-9a-f]{1,64}")
 _NO_TRACKING: Mapping[str, Any] = {
     "click_tracking": {"enable": False},
     "open_tracking": {"enable": False},
@@ -130,6 +134,8 @@ class SendGrid(Provider):
         name, address = parseaddr(account["from_address"])
         if not _is_address(address):
             raise ConfigurationError(self.key, "setting 'from_address' is not an address")
+        if is_free_mailbox(address):
+            raise ConfigurationError(self.key, "setting 'from_address' is a free mailbox")
         group = account.get("unsubscribe_group", "")
         if group and not (group.isascii() and group.isdecimal()):
             raise ConfigurationError(self.key, "setting 'unsubscribe_group' is not a number")
@@ -156,8 +162,9 @@ class SendGrid(Provider):
             body["reply_to"] = {"email": self.account["reply_to"].strip()}
         if self.account.get("unsubscribe_group"):
             body["asm"] = {"group_id": int(self.account["unsubscribe_group"])}
-        if message.vendor_template:
-            body["template_id"] = message.vendor_template.strip()
+        template = message.vendor_template.strip()
+        if _TEMPLATE.fullmatch(template):
+            body["template_id"] = template
             recipient["dynamic_template_data"] = _template_data(message)
         else:
             body["subject"] = _subject(message)

@@ -166,7 +166,7 @@ class Mailgun(MailgunLists):
             to=one(fields, "to"),
             sender=one(fields, "from"),
             subject=one(fields, "subject") or one(fields, "template"),
-            text=one(fields, "text"),
+            text=one(fields, "text") or _said_by(variables),
             html=one(fields, "html"),
             attempt=user_variables(fields).get("attempt_id", ""),
             raw=raw_of(request, lambda: fields),
@@ -287,6 +287,11 @@ def _json_or_text(value: str) -> Any:
         return json.loads(value)
     except ValueError:
         return value
+
+
+def _said_by(variables: Any) -> str:
+    """What a stored template would say, as far as its data tell."""
+    return str(variables.get("text", "")) if isinstance(variables, dict) else ""
 
 
 def _reply_address(settings: Mapping[str, str]) -> str:

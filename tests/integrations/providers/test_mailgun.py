@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from integrations.contracts import HttpResponse
+from integrations.contracts import HttpResponse, basic_auth
 from integrations.errors import (
     ConfigurationError,
     MessageRejected,
@@ -43,6 +43,8 @@ def test_each_region_has_its_host(region: str, host: str) -> None:
         {"region": "mars"},
         {"from_address": "not an address"},
         {"from_address": "a@example.com, b@example.com"},
+        {"from_address": "bowlbar@gmail.com"},
+        {"from_address": "Bowl Bar <bowlbar@Outlook.com>"},
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, str]) -> None:
@@ -111,6 +113,36 @@ def test_without_html_and_with_a_numbered_milestone() -> None:
     assert form["o:tag"] == ["delayed"]
 
 
+def test_a_stored_template_gets_data_instead_of_words() -> None:
+    variables = {"order": "1042", "eta": "18:40"}
+    form = form_of({"vendor_template": " order-status.es ", "variables": variables})
+    assert (form["template"], form["t:text"]) == (["order-status.es"], ["yes"])
+    assert {"text", "html"}.isdisjoint(form)
+    assert json.loads(form["t:variables"][0]) == {
+        "order": "1042",
+        "eta": "18:40",
+        "subject": "Order 1042 is ready Bcc: everybody@example.com",
+        "text": "Order 1042 is ready for pickup.\n",
+    }
+    assert form["subject"] == ["Order 1042 is ready Bcc: everybody@example.com"]
+    assert form["v:attempt_id"] == [files.message("mailgun").attempt_id]
+    assert form["h:List-Unsubscribe-Post"] == ["List-Unsubscribe=One-Click"]
+
+
+@pytest.mark.parametrize("name", ["", " ", "d-0123456789abcdef", "order status", "a\r\nb", "ä"])
+def test_another_vendors_template_is_not_asked_for(name: str) -> None:
+    assert form_of({"vendor_template": name}) == form_of()
+
+
+def test_more_data_than_mailgun_takes_never_leave() -> None:
+    fits = {"vendor_template": "order-status", "text": "é" * 7000}
+    form = form_of(fits)
+    options = [(n, v) for n, [v] in form.items() if n[:2] in ("o:", "h:", "v:", "t:")]
+    assert sum(len(f"{name}{value}".encode()) for name, value in options) <= 16_000
+    with pytest.raises(MessageRejected):
+        form_of({**fits, "text": "é" * 7500})
+
+
 # --- the answer -----------------------------------------------------------------------------------
 
 
@@ -134,7 +166,15 @@ def outcome(status: int, body: object, **headers: str) -> Any:
             "Domain sandbox1.mailgun.org is not allowed to send: Free accounts",
             ConfigurationError,
         ),
+        *(
+            (400, f"Domain mg.example.com is not allowed to send: {why}", ConfigurationError)
+            for why in (
+                *("Sandbox subdomains are for test purposes only.", "The domain is unverified"),
+                *("Your account is inactive", "Free accounts are for test purposes only."),
+            )
+        ),
         (400, "from parameter is missing", MessageRejected),
+        (403, "Large batches are not allowed", ConfigurationError),
         (413, "too large", MessageRejected),
         (401, "Forbidden", ConfigurationError),
         (402, "Payment required", ConfigurationError),
@@ -148,6 +188,25 @@ def test_refusals_by_their_words(status: int, words: str, error: type[Exception]
         outcome(status, {"message": words})
     assert type(caught.value) is error
     assert words not in str(caught.value)
+
+
+def test_the_bare_words_of_a_refused_key() -> None:
+    with pytest.raises(ConfigurationError):
+        files.provider("mailgun").outcome(
+            files.message("mailgun"), HttpResponse(401, {}, b"Forbidden")
+        )
+
+
+@pytest.mark.parametrize("key", ["", "key-account"])
+def test_events_are_read_with_the_key_that_may(key: str) -> None:
+    provider = files.provider("mailgun", lists_key=key)
+    request = provider.look_up(files.message("mailgun"))
+    assert request is not None
+    assert request.url == (
+        "https://api.mailgun.net/v3/mg.example.com/events?recipient=ana%40example.com&limit=25"
+    )
+    expected = key or provider.account["api_key"]
+    assert request.headers["Authorization"] == basic_auth("api", expected)
 
 
 DATE = "Sat, 14 Mar 2026 22:42:15 GMT"

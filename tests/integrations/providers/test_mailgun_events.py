@@ -136,6 +136,22 @@ def test_old_and_future_signatures_are_refused(delta_s: int) -> None:
         files.provider("mailgun").receipts(call)
 
 
+def test_the_key_before_counts_while_it_is_set() -> None:
+    rotated = files.provider("mailgun", signing_key="new", previous_signing_key=KEY)
+    made, forwarded = event_call({"event": "delivered"}), mail_call()
+    assert (len(rotated.receipts(made)), len(rotated.replies(forwarded))) == (1, 1)
+    fresh = files.provider("mailgun", signing_key="new")
+    for read_, call in ((fresh.receipts, made), (fresh.replies, forwarded)):
+        with pytest.raises(SignatureInvalid):
+            read_(call)
+
+
+def test_a_late_bounce_is_a_bounce() -> None:
+    event = {"reason": "bounce", "severity": "permanent", "delivery-status": {"code": 550}}
+    late = {**event, "is-delayed-bounce": True}
+    assert read(event="failed", **late) == [("bounced", "unreachable")]
+
+
 def test_without_a_signing_key_nothing_is_believed() -> None:
     """Anymail alone would fall back to the API key."""
     provider = files.provider("mailgun", signing_key="")

@@ -44,6 +44,8 @@ def test_each_region_has_its_host(region: str, host: str) -> None:
         {"region": "mars"},
         {"from_address": "not an address"},
         {"from_address": "@example.com"},
+        {"from_address": "bowlbar@gmail.com"},
+        {"from_address": "Bowl Bar <bowlbar@Yahoo.com>"},
         {"unsubscribe_group": "x"},
         {"unsubscribe_group": "٣"},
     ],
@@ -122,6 +124,18 @@ def test_a_dynamic_template_gets_data_instead_of_words() -> None:
         "18:40",
         "Order 1042 is ready for pickup.\n",
     )
+
+
+@pytest.mark.parametrize("name", ["order-status", "d-", "d-xyz", "8a2c", "d-01 d-02"])
+def test_another_vendors_template_is_not_asked_for(name: str) -> None:
+    body = body_of({"vendor_template": name})
+    assert "template_id" not in body
+    assert "dynamic_template_data" not in body["personalizations"][0]
+    assert body["content"][0]["value"] == "Order 1042 is ready for pickup.\n"
+
+
+def test_nothing_bypasses_the_vendors_lists() -> None:
+    assert "mail_settings" not in body_of()
 
 
 # --- the answer -----------------------------------------------------------------------------------

@@ -104,6 +104,13 @@ def test_every_reason_of_a_dropped_message(reason: str, error: str) -> None:
         ("bounce", "", "5.1.1", ("bounced", "unreachable", "5.1.1")),
         ("blocked", "Reputation", "5.7.1", ("failed", "", "Reputation")),
         ("blocked", "", "", ("failed", "", "")),
+        *(
+            ("bounce", word, "5.0.0", ("bounced", "unreachable", word))
+            for word in (
+                *("Content", "Frequency or Volume Too High", "Mailbox Unavailable"),
+                *("Reputation", "Technical Failure", "Unclassified"),
+            )
+        ),
     ],
 )
 def test_every_bounce(
@@ -222,6 +229,16 @@ def test_the_vendors_repetitions_are_fresh_enough(hours: int) -> None:
 def test_a_key_that_is_none_opens_nothing(key: str) -> None:
     with pytest.raises(SignatureInvalid):
         provider(event_public_key=key).receipts(events())
+
+
+@pytest.mark.parametrize("name", ["event_public_key", "parse_public_key"])
+def test_the_key_before_counts_while_it_is_set(name: str) -> None:
+    new = public(ec.generate_private_key(ec.SECP256R1()))
+    for made in (events(), mail()):
+        rotated = provider(event_public_key=new, **{f"previous_{name}": KEY})
+        assert rotated.receipts(made) == []
+        with pytest.raises(SignatureInvalid):
+            provider(event_public_key=new).receipts(made)
 
 
 def test_without_a_key_nothing_is_believed() -> None:
