@@ -110,7 +110,8 @@ def read_replies(call: InboundCall, signing_keys: Sequence[str]) -> list[Reply]:
             sender=str(sender or ""),
             # a mailto: unsubscribe link says all it has to say in the subject
             text=text or str(message.subject or ""),
-            vendor_id=str(message["Message-ID"] or fields["token"]).strip("<> "),
+            # nothing signs the mail itself: one token, one reply, whatever is written under it
+            vendor_id=str(fields["token"]),
             occurred_at=mail.timestamp,
             recipient=str(message.envelope_recipient or ""),
         )

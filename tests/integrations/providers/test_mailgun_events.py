@@ -196,7 +196,7 @@ def test_quoted_text_is_left_out_where_mailgun_found_it() -> None:
     assert (reply.text, reply.sender, reply.vendor_id) == (
         "Where is it?",
         "ana@example.com",
-        "1@example.com",
+        TOKEN,
     )
 
 
@@ -206,9 +206,17 @@ def test_an_empty_mail_speaks_by_its_subject() -> None:
     assert reply.text == "unsubscribe"
 
 
-def test_a_mail_without_an_id_goes_by_its_token() -> None:
-    [reply] = replies(mail_call([["From", "ana@example.com"]]))
-    assert reply.vendor_id == TOKEN
+def test_one_signature_is_one_reply_whatever_stands_under_it() -> None:
+    """The token is signed and the mail is not: a second mail under it counts as the first."""
+    first = mail_call()
+    second = mail_call(
+        [["From", "Bo <bo@example.com>"], ["Message-Id", "<2@example.com>"]],
+        **{"sender": "bo@example.com", "body-plain": "START"},
+    )
+    nameless = mail_call([["From", "ana@example.com"]])
+    assert {reply.vendor_id for call in (first, second, nameless) for reply in replies(call)} == {
+        TOKEN
+    }
 
 
 @pytest.mark.parametrize(
@@ -235,7 +243,7 @@ def test_raw_mime() -> None:
         "Content-Type: text/plain; charset=utf-8\r\n\r\n¿Dónde está? 🍜\r\n"
     )
     [reply] = replies(mail_call(**{"body-mime": mime, "message-headers": None}))
-    assert (reply.text, reply.vendor_id) == ("¿Dónde está? 🍜", "2@example.com")
+    assert (reply.text, reply.vendor_id) == ("¿Dónde está? 🍜", TOKEN)
 
 
 def test_a_multipart_form_with_an_attachment() -> None:

@@ -106,6 +106,7 @@ def test_posts_signed_events(client: Client, receiver: Receiver) -> None:
 @pytest.mark.parametrize(
     ("to", "kinds"),
     [
+        ("ana@example.com", [ReceiptKind.SENT, ReceiptKind.DELIVERED]),
         ("bounce@example.com", [ReceiptKind.SENT, ReceiptKind.BOUNCED]),
         ("suppressed@example.com", [ReceiptKind.SENT, ReceiptKind.FAILED]),
         (
@@ -134,6 +135,41 @@ def test_our_provider_reads_what_magic_recipients_provoke(
     assert [receipt.kind for receipt in receipts] == kinds
     assert {receipt.vendor_id for receipt in receipts} == {accepted.vendor_id}
     assert {receipt.attempt_id for receipt in receipts} == {"attempt-1"}
+
+
+def test_what_is_retried_by_the_vendor_says_nothing_new(client: Client, receiver: Receiver) -> None:
+    provider = Mailgun(MAILGUN, base_url=f"{client.url}/mailgun")
+    message = Message(
+        attempt_id="attempt-1", channel=Channel.EMAIL, to="deferred@example.com", text="Come."
+    )
+    provider.outcome(message, client.send(provider.request(message)))
+    found = [provider.receipts(receiver.next().as_call()) for _ in range(3)]
+    assert [[receipt.kind for receipt in receipts] for receipts in found] == [
+        [ReceiptKind.SENT],
+        [],
+        [ReceiptKind.DELIVERED],
+    ]
+
+
+def test_our_provider_fills_a_stored_template(client: Client) -> None:
+    provider = Mailgun(MAILGUN, base_url=f"{client.url}/mailgun")
+    message = Message(
+        attempt_id="attempt-1",
+        channel=Channel.EMAIL,
+        to="ana@example.com",
+        text="Order #1042 is ready.",
+        vendor_template="order-status",
+        variables={"number": "1042"},
+    )
+    provider.outcome(message, client.send(provider.request(message)))
+    (seen,) = client.messages()
+    assert (seen["text"], seen["html"]) == ("Order #1042 is ready.", "")
+    assert seen["extra"]["template"] == "order-status"
+    assert seen["extra"]["variables"] == {
+        "number": "1042",
+        "subject": "Order #1042 is ready.",
+        "text": "Order #1042 is ready.",
+    }
 
 
 def test_forwards_signed_mail(client: Client, receiver: Receiver) -> None:

@@ -84,6 +84,7 @@ def test_refuses_with_words(client: Client, changes: dict[str, Any], status: int
         ("+15005550030", ReceiptKind.FAILED, "transient"),
         ("+15005550031", ReceiptKind.FAILED, "unreachable"),
         ("+15005550032", ReceiptKind.FAILED, "rejected"),
+        ("+15005550033", ReceiptKind.FAILED, "transient"),
         ("+15005550034", ReceiptKind.EXPIRED, ""),
     ],
 )

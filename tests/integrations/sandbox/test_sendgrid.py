@@ -104,6 +104,7 @@ def test_a_template_brings_its_own_words(client: Client) -> None:
         ("ana", [ReceiptKind.SENT, ReceiptKind.DELIVERED]),
         ("bounce", [ReceiptKind.SENT, ReceiptKind.BOUNCED]),
         ("blocked", [ReceiptKind.SENT, ReceiptKind.FAILED]),
+        ("suppressed", [ReceiptKind.SENT, ReceiptKind.FAILED]),
         ("optedout", [ReceiptKind.SENT, ReceiptKind.FAILED]),
         ("deferred", [ReceiptKind.SENT, None, ReceiptKind.DELIVERED]),
         ("complaint", [ReceiptKind.SENT, ReceiptKind.DELIVERED, ReceiptKind.COMPLAINED]),

@@ -85,6 +85,8 @@ def test_refuses_with_the_vendors_code(
         ("+12025550142", ReceiptKind.DELIVERED, ""),
         ("+15005550030", ReceiptKind.FAILED, "transient"),
         ("+15005550031", ReceiptKind.FAILED, "unreachable"),
+        ("+15005550032", ReceiptKind.FAILED, "rejected"),
+        ("+15005550033", ReceiptKind.FAILED, "transient"),
         ("+15005550034", ReceiptKind.EXPIRED, ""),
     ],
 )

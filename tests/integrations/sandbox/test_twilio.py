@@ -75,6 +75,7 @@ def test_a_replaced_account_loses_its_old_token(client: Client) -> None:
         ({"Body": "x" * 1601}, 400, 21617),
         ({"To": "12025550142"}, 400, 21211),
         ({"To": "+15005550001"}, 400, 21211),
+        ({"To": "+15005550002"}, 400, 21612),
         ({"To": "+15005550009"}, 400, 21614),
         ({"To": "+15005550004"}, 400, 21610),
         ({"To": "+15005550003"}, 403, 21408),
@@ -120,7 +121,12 @@ def test_posts_signed_status_callbacks(client: Client, receiver: Receiver) -> No
 
 @pytest.mark.parametrize(
     ("number", "status", "code"),
-    [("+15005550030", "undelivered", "30003"), ("+15005550033", "failed", "30008")],
+    [
+        ("+15005550030", "undelivered", "30003"),
+        ("+15005550031", "undelivered", "30005"),
+        ("+15005550032", "undelivered", "30007"),
+        ("+15005550033", "failed", "30008"),
+    ],
 )
 def test_magic_numbers_fail_after_acceptance(
     client: Client, receiver: Receiver, number: str, status: str, code: str
