@@ -12,7 +12,7 @@ from consents.addresses import AddressInvalid
 from consents.models import LinkRequest
 from notifications.brand import Brand, brand_by_id, brand_by_slug
 from notifications.opt_in_words import text_updates
-from notifications.portal_answers import gone, page, private_page
+from notifications.portal_answers import caller_of, gone, page, private_page
 
 NOTICE = "opt_in_page"
 
@@ -44,7 +44,7 @@ def _note(request: HttpRequest, brand: Brand, typed: str, words: str) -> None:
     notice = notices.notice_of(
         sender_group_id=brand.sender_group.pk, key=NOTICE, language=language, text=words, now=now
     )
-    caller = request.META.get("REMOTE_ADDR", "")
+    caller = caller_of(request)
     link_requests.ask(
         kind=LinkRequest.Kind.OPT_IN,
         sender_group=brand.sender_group,
@@ -86,7 +86,7 @@ def confirm(request: HttpRequest, restaurant_id: int, token: str) -> HttpRespons
     words = notice.text if notice else text_updates(brand)
     if request.method != "POST":
         return page(request, "confirm", brand, {"words": words})
-    proof = {"page": "confirm", "ip": request.META.get("REMOTE_ADDR", "")}
+    proof = {"page": "confirm", "ip": caller_of(request)}
     if opt_ins.confirm(token, now, proof) is None:
         return gone(request, brand)
     return page(request, "confirm", brand, {"words": words, "is_done": True})

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -28,6 +29,15 @@ def private_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespons
         return response
 
     return answer
+
+
+def caller_of(request: HttpRequest) -> str:
+    """The IP address a request came from; behind a proxy the one that our proxy saw itself.
+
+    A caller may write whatever it likes into X-Forwarded-For; the last entry is the proxy's own.
+    """
+    said = request.headers.get("X-Forwarded-For", "") if settings.BEHIND_PROXY else ""
+    return said.rpartition(",")[2].strip() or str(request.META.get("REMOTE_ADDR", ""))
 
 
 def page(

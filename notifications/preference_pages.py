@@ -32,7 +32,7 @@ from consents.models import ContactAddress, LinkRequest
 from consents.people import Person
 from notifications.brand import Brand, brand_by_id, brand_by_slug
 from notifications.opt_in_words import wordings
-from notifications.portal_answers import gone, page, private_page
+from notifications.portal_answers import caller_of, gone, page, private_page
 from notifications.preference_data import open_orders, place_of, preference_page
 
 COOKIE = "portal"
@@ -83,7 +83,7 @@ def _ask(request: HttpRequest, brand: Brand, now: datetime) -> HttpResponse:
             restaurant_ref=brand.restaurant_id,
             typed=request.POST.get("address", ""),
             region=brand.country,
-            caller=request.META.get("REMOTE_ADDR", ""),
+            caller=caller_of(request),
             language=get_language() or "en",
             now=now,
         )
@@ -241,7 +241,7 @@ def _prove(request: HttpRequest, brand: Brand, person: Person, now: datetime) ->
                 restaurant_ref=brand.restaurant_id,
                 typed=ContactAddress.objects.get(pk=other.pk).value,
                 region=brand.country,
-                caller=request.META.get("REMOTE_ADDR", ""),
+                caller=caller_of(request),
                 language=get_language() or "en",
                 now=now,
             )

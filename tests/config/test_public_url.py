@@ -17,6 +17,7 @@ from django.test import RequestFactory
 
 from config import runner
 from config.checks import address_problems
+from notifications.portal_answers import caller_of
 from orders.public_url import read_public_url, why_unreachable
 from tests.factories import make_provider_account, make_source_account
 
@@ -137,7 +138,7 @@ def echo(request: Any, settings: Any) -> Iterator[tuple[bool, str]]:
 
     def application(environ: Any, start: Any) -> list[bytes]:
         start("200 OK", [("Content-Type", "text/plain")])
-        names = ("HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED")
+        names = ("HTTP_X_FORWARDED_HOST", "REMOTE_ADDR", "HTTP_FORWARDED")
         said = [environ["wsgi.url_scheme"], *(environ.get(name, "-") for name in names)]
         return [" ".join(said).encode()]
 
@@ -151,14 +152,32 @@ def echo(request: Any, settings: Any) -> Iterator[tuple[bool, str]]:
     server.close()
 
 
-def test_the_web_server_hears_the_scheme_from_a_proxy_only(echo: tuple[bool, str]) -> None:
+def test_the_web_server_hears_scheme_and_caller_from_a_proxy_only(echo: tuple[bool, str]) -> None:
     is_behind, url = echo
     headers = {
         "X-Forwarded-Proto": "https",
         "X-Forwarded-Host": "evil.example.com",
-        "X-Forwarded-For": "192.0.2.1",
+        # the caller wrote the first entry itself, the proxy added whom it saw
+        "X-Forwarded-For": "192.0.2.1, 198.51.100.7",
         "Forwarded": "host=evil.example.com",
     }
     asked = urllib.request.Request(url, headers=headers)
     with urllib.request.urlopen(asked, timeout=5) as answer:
-        assert answer.read().decode() == f"{'https' if is_behind else 'http'} - - -"
+        caller = "198.51.100.7" if is_behind else "127.0.0.1"
+        assert answer.read().decode() == f"{'https' if is_behind else 'http'} - {caller} -"
+
+
+@pytest.mark.parametrize(
+    ("is_behind", "said", "caller"),
+    [
+        (True, "192.0.2.1, 198.51.100.7", "198.51.100.7"),
+        (True, "", "127.0.0.1"),
+        (False, "198.51.100.7", "127.0.0.1"),
+    ],
+)
+def test_limits_count_whom_our_proxy_saw(
+    is_behind: bool, said: str, caller: str, settings: Any
+) -> None:
+    settings.BEHIND_PROXY = is_behind
+    headers = {"X-Forwarded-For": said} if said else {}
+    assert caller_of(RequestFactory().get("/", headers=headers)) == caller
