@@ -20,6 +20,7 @@ from integrations.contracts import RANK
 from notifications.admin.deliveries import DEAD
 from notifications.admin.health import SILENT_AFTER
 from notifications.dead_routes import dead_routes
+from notifications.leads import silent_leads
 from notifications.models import Delivery, Heartbeat, ProviderAccount
 from notifications.page_data import health_strip, latest_alerts
 from orders.models import InboundCall, Order, Restaurant
@@ -66,7 +67,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def troubles(restaurant_ids: Sequence[int], now: datetime) -> list[Trouble]:
-    """What is wrong with these restaurants, the worst first. 6 queries, 4 more per restaurant."""
+    """What is wrong with these restaurants, the worst first. 7 queries, 4 more per restaurant."""
     found = [*_silence(now), *_stopped(restaurant_ids)]
     dead = _count_dead(restaurant_ids)
     if dead:
@@ -103,7 +104,20 @@ def troubles(restaurant_ids: Sequence[int], now: datetime) -> list[Trouble]:
                 "warn",
             )
         )
-    return [*found, *_waiting_in_vain(restaurant_ids)]
+    return [*found, *_silent_leads(restaurant_ids, now), *_waiting_in_vain(restaurant_ids)]
+
+
+def _silent_leads(restaurant_ids: Sequence[int], now: datetime) -> list[Trouble]:
+    return [
+        Trouble(
+            _("%(name)s must be reached and hears nothing") % {"name": lead.name},
+            _("Every phone and mailbox of theirs is muted or dead. Agree on another way."),
+            reverse("console-why", args=["subject", lead.subject_id]),
+            _("See why"),
+            "warn",
+        )
+        for lead in silent_leads(restaurant_ids, now)
+    ]
 
 
 def _waiting_in_vain(restaurant_ids: Sequence[int]) -> list[Trouble]:

@@ -157,6 +157,8 @@ DATABASES["default"].update(
 
 #: rows of the books are added and never changed; the database refuses it
 PGHISTORY_APPEND_ONLY = True
+#: changes of one transaction keep their order
+PGHISTORY_CREATED_AT_FUNCTION = "clock_timestamp()"
 
 # --- Celery: the doorbell; the database is the truth --------------------------------------------
 

@@ -179,12 +179,21 @@ class SubjectDeeds(ConsoleAdmin):
             "why_url": why_url("subject", obj.pk),
             "ask_url": self.button_url("ask"),
             "kinds": [(str(kind), request_word(kind)) for kind in RightsRequest.Kind],
+            "reach_url": self.button_url("reach") if obj.kind == "staff" else "",
             "open": RightsRequest.objects.filter(subject=obj, state__in=rights.UNSETTLED),
         }
         return [Panel("admin/console/subject_deeds.html", context)]
 
     def buttons(self) -> Mapping[str, Button]:
-        return {"ask": self.ask}
+        return {"ask": self.ask, "reach": self.reach}
+
+    def reach(self, request: HttpRequest, obj: Subject) -> None:
+        """A role that must be reached, or no longer."""
+        if obj.kind != "staff":
+            raise Http404
+        wanted = request.POST.get("must") == "on"
+        staff.require_reach(subject_id=obj.pk, required=wanted)
+        messages.success(request, _("Saved."))
 
     def ask(self, request: HttpRequest, obj: Subject) -> None:
         """Open a request in the person's name."""

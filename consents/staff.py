@@ -7,7 +7,7 @@ scan, or against the person's own no; a mailbox is asked itself (double opt-in).
 from __future__ import annotations
 
 from datetime import datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -21,6 +21,7 @@ from consents.models import (
     ContactAddress,
     Purpose,
     SenderGroup,
+    Subject,
 )
 from consents.scans import kind_of
 
@@ -145,6 +146,11 @@ def scan_of(*, event: ConsentEvent, by: str, now: datetime) -> tuple[bytes, str,
     )
     _note_look(address.defer("value").first(), by, "the scanned consent", now)
     return data, kind, f"consent-{event.sequence}.{ending}"
+
+
+def require_reach(*, subject_id: UUID, required: bool) -> None:
+    """Whether somebody of the staff holds a role that must be reached (shift lead)."""
+    Subject.objects.filter(pk=subject_id, kind="staff").update(must_be_reached=required)
 
 
 def purposes() -> list[str]:

@@ -17,6 +17,9 @@ from notifications import context, links, rendering, routing
 from notifications.claims import Row
 from notifications.selectors import AccountView, RestaurantConfig, TemplateView, webhook_url
 
+#: purposes whose words never go out under another one's consent
+PROMOTIONAL = frozenset({"marketing", "feedback"})
+
 
 class NoWords(Exception):
     """No message template covers this trigger, audience and channel."""
@@ -85,6 +88,9 @@ def words(row: Row, config: RestaurantConfig) -> TemplateView:
     )
     if found is None:
         raise NoWords(f"no template for {trigger}, {row.audience}, {row.channel}")
+    if found.purpose in PROMOTIONAL and row.purpose not in PROMOTIONAL:
+        # one coupon makes the whole message marketing, and marketing needs a consent of its own
+        raise NoWords(f"the words for {trigger} are {found.purpose}, the message is not")
     return found
 
 

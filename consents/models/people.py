@@ -57,6 +57,8 @@ class Subject(models.Model):
     quiet_until = models.TimeField(null=True, blank=True)
     restricted_at = models.DateTimeField(null=True, blank=True)
     legal_hold = models.BooleanField(default=False)
+    #: staff in a role that must be filled (shift lead): a manager is warned while they hear nothing
+    must_be_reached = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     addresses: models.ManyToManyField[ContactAddress, SubjectAddress] = models.ManyToManyField(
         "ContactAddress", through="SubjectAddress", related_name="subjects"

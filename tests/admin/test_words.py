@@ -79,7 +79,9 @@ def test_a_new_template_is_saved_with_its_first_words(mine: World, manager: Clie
     }
     add = reverse("admin:notifications_messagetemplate_add")
     assert manager.post(add, data).status_code == 302
-    made = MessageTemplate.objects.get(restaurant=mine.restaurant, channel="sms")
+    made = MessageTemplate.objects.get(
+        restaurant=mine.restaurant, channel="sms", trigger="status_changed:ready"
+    )
     assert [v.text for v in made.versions.all()] == ["SMS only: {{ order.number }}"]
     # the same place once more
     assert "__all__" in errors_of(manager.post(add, data))

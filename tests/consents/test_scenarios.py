@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -28,8 +29,14 @@ from consents.models import (
 from consents.packs import PackSet, compile_pack
 from consents.policy import CARRIER_RECHECK
 from consents.signals import addresses_withdrawn
+from integrations import registry
 from integrations.contracts import Channel, Choice
 from integrations.providers.klaviyo import Klaviyo
+from notifications import compose, examples
+from notifications.models import MessageTemplate
+from notifications.rendering import TemplateInvalid
+from notifications.selectors import clear_caches, restaurant_config
+from notifications.services import save_template_version
 from tests.consents.factories import (
     EU_PHONE,
     NOW,
@@ -51,6 +58,7 @@ from tests.consents.factories import (
     snapshot,
     stopped,
 )
+from tests.factories import make_restaurant
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -851,3 +859,31 @@ def test_a_state_view_of_a_pending_grant_is_no_grant() -> None:
 def test_targets_carry_no_value() -> None:
     address = ContactAddress(sender_group_id=1, channel="sms", value=PHONE, address_hash="ab")
     assert PHONE not in repr(target_of(address))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "words",
+    ["Order {{ order.number }} is ready. Here is a COUPON for you!", "Ready! 20% off next time",
+     "Listo. Un cupón para usted"],
+)  # fmt: skip
+def test_44_a_coupon_makes_an_order_message_marketing(words: str) -> None:
+    restaurant = make_restaurant()
+    template = MessageTemplate.objects.create(
+        restaurant=restaurant, trigger="status_changed:ready", audience="customer"
+    )
+    with pytest.raises(TemplateInvalid, match="makes this message marketing"):
+        save_template_version(template=template, text=words)
+    assert not template.versions.exists()
+    template.purpose = "marketing"
+    template.save()
+    save_template_version(template=template, text=words)
+    clear_caches()
+    # reclassified: it never goes out under the consent to order updates
+    row = examples.row(
+        registry.provider_class("twilio"), "status_changed", "ready", "customer", examples.Example()
+    )
+    with pytest.raises(compose.NoWords, match="marketing"):
+        compose.words(row, restaurant_config(restaurant.pk))
+    meant = replace(row, purpose="marketing")
+    assert compose.words(meant, restaurant_config(restaurant.pk)).text == words
