@@ -282,7 +282,8 @@ class Mailgun(Provider):
         if response.status == 402:
             raise ConfigurationError(self.key, "the vendor answered HTTP 402")
         if response.status == 429:
-            raise RateLimited(self.key, response, retry_after_s=_wait_s(response))
+            wait_s = _wait_s(response)
+            raise RateLimited(self.key, response, retry_after_s=wait_s, whole_account=True)
         super().raise_for_status(response, vendor_code=vendor_code)
 
     def _call(self, method: str, path: str, body: Any = None) -> HttpRequest:

@@ -26,6 +26,7 @@ from integrations.errors import (
     ConfigurationError,
     MessageRejected,
     OutcomeUnknown,
+    RateLimited,
     RecipientUnreachable,
 )
 from integrations.providers.plivo_codes import EXPIRED, error_word
@@ -164,6 +165,9 @@ class Plivo(Provider):
             raise ConfigurationError(self.key, "insufficient credit", vendor_code="900")
         if response.status == 400 and _ABOUT_RECIPIENT.search(said):
             raise RecipientUnreachable(self.key, response)
+        if response.status == 429:  # 300 requests in 5 s, of the whole account
+            wait_s = response.retry_after_s()
+            raise RateLimited(self.key, response, retry_after_s=wait_s, whole_account=True)
         if response.status in (405, 409):
             raise ConfigurationError(self.key, f"the vendor answered HTTP {response.status}")
         self.raise_for_status(response)

@@ -221,7 +221,8 @@ class SendGrid(Provider):
     def raise_for_status(self, response: HttpResponse, *, vendor_code: str = "") -> None:
         """SendGrid names the moment a limit ends instead of the seconds to it."""
         if response.status == 429:
-            raise RateLimited(self.key, response, retry_after_s=_wait_s(response))
+            wait_s = _wait_s(response)
+            raise RateLimited(self.key, response, retry_after_s=wait_s, whole_account=True)
         super().raise_for_status(response, vendor_code=vendor_code)
 
     @property

@@ -229,7 +229,7 @@ DATE = "Sat, 14 Mar 2026 22:42:15 GMT"
 def test_how_long_to_wait(headers: dict[str, str], wait_s: float | None) -> None:
     with pytest.raises(RateLimited) as caught:
         outcome(429, {"message": "slow down"}, **headers)
-    assert caught.value.retry_after_s == wait_s
+    assert (caught.value.retry_after_s, caught.value.whole_account) == (wait_s, True)
 
 
 def test_look_up_finds_this_attempt_and_proves_no_absence() -> None:

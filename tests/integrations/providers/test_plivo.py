@@ -113,7 +113,7 @@ def test_an_acceptance_without_an_id_is_unknown(ids: object) -> None:
 def test_retry_after_is_honoured_when_sent() -> None:
     with pytest.raises(RateLimited) as caught:
         outcome(429, {}, **{"retry-after": "4"})
-    assert caught.value.retry_after_s == 4.0
+    assert (caught.value.retry_after_s, caught.value.whole_account) == (4.0, True)
     with pytest.raises(RateLimited) as caught:
         outcome(429, {})
     assert caught.value.retry_after_s is None

@@ -206,7 +206,7 @@ DATE = "Sat, 14 Mar 2026 22:42:15 GMT"
 def test_how_long_to_wait(headers: dict[str, str], wait_s: float | None) -> None:
     with pytest.raises(RateLimited) as caught:
         outcome(429, **headers)
-    assert caught.value.retry_after_s == wait_s
+    assert (caught.value.retry_after_s, caught.value.whole_account) == (wait_s, True)
 
 
 @pytest.mark.parametrize("errors", [None, [], ["x"], {"field": "to.0.email"}, [{"field": 3}]])
