@@ -53,7 +53,7 @@ def verdict_word(code: object) -> str:
         "allow": _("may go"),
         "delay": _("must wait"),
         "drop": _("may not go"),
-        "pass": _("nothing against it"),
+        "pass": _("passes"),
         "skip": _("not asked"),
     }
     return _word(words, code)

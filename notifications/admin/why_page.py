@@ -64,7 +64,11 @@ class Case:
 
     @property
     def basis(self) -> str:
-        return code_word(self.decision.basis) if self.decision.basis else ""
+        """What a message that may go rests on; what one that may not go would need."""
+        word = code_word(self.decision.basis) if self.decision.basis else ""
+        if word and self.decision.verdict == "drop":
+            return _("needed: %(what)s") % {"what": word}
+        return word
 
     @property
     def rules(self) -> list[tuple[str, str, str, str]]:
