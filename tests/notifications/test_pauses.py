@@ -9,6 +9,7 @@ import pytest
 
 from integrations.contracts import Receipt, ReceiptKind
 from integrations.errors import RateLimited, TransientError
+from integrations.providers.fcm import Fcm
 from notifications import claims, linking, outcomes
 from notifications.models import Delivery, Notification, ProviderAccount
 from notifications.receipts import record_receipts
@@ -42,6 +43,25 @@ def test_when_a_try_is_repeated(error: TransientError, waits: list[float | None]
         else:
             assert due_at is not None
             assert wait <= (due_at - NOW).total_seconds() <= wait * JITTER
+
+
+@pytest.mark.parametrize(
+    ("error", "waits"),
+    [
+        (TransientError("x"), [10, 30, 120, 600, 3600]),
+        (RateLimited("x", retry_after_s=4), [10, 30, 120, 600, 3600]),
+        (RateLimited("x", retry_after_s=60), [60, 60, 120, 600, 3600]),
+    ],
+)
+def test_firebase_is_left_alone_for_ten_seconds_at_least(
+    error: TransientError, waits: list[float]
+) -> None:
+    slow = Fcm.capabilities.retry_s
+    for tries, wait in enumerate(waits, start=1):
+        due_at = outcomes.retry_at(error, tries=tries, now=NOW, waits=slow)
+        assert due_at is not None
+        assert wait <= (due_at - NOW).total_seconds() <= wait * JITTER
+    assert outcomes.retry_at(error, tries=len(waits) + 1, now=NOW, waits=slow) is None
 
 
 def tokens(account: ProviderAccount, after_s: float, wanted: int = 5) -> int:

@@ -101,11 +101,6 @@ def test_every_answer(response: HttpResponse, error: type[Exception], wait_s: fl
         assert raised.retry_after_s == wait_s
 
 
-def test_the_first_repetition_waits_ten_seconds() -> None:
-    assert Fcm.capabilities.retry_s[0] == 10.0
-    assert list(Fcm.capabilities.retry_s) == sorted(Fcm.capabilities.retry_s)
-
-
 def test_one_project_may_send_600_000_a_minute() -> None:
     assert Fcm.capabilities.rate_per_s * 60 == 600_000
 
