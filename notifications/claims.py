@@ -24,6 +24,7 @@ _CLAIM = """
 WITH due AS MATERIALIZED (
     SELECT c.id FROM notifications_delivery c
     WHERE c.account_id = %(account)s AND c.state = 'queued' AND c.due_at <= %(now)s
+      AND NOT c.is_erased
       AND NOT EXISTS (
           SELECT 1 FROM notifications_delivery e
           WHERE e.lane = c.lane AND e.id < c.id AND e.state IN ('queued', 'claimed', 'sending'))

@@ -32,9 +32,8 @@ _ALIVE = (
 
 def go_on(*, delivery_ids: Sequence[int], now: datetime) -> None:
     """Try the next step of each notification whose delivery just ended without success."""
-    rows = Delivery.objects.filter(pk__in=list(delivery_ids)).select_related(
-        "notification__event", "notification__order"
-    )
+    known = Delivery.objects.filter(pk__in=list(delivery_ids), is_erased=False)
+    rows = known.select_related("notification__event", "notification__order")
     for delivery in rows:
         _go_on(delivery, now)
 

@@ -27,10 +27,12 @@ from consents.models import (
 from integrations import contracts
 from integrations.contracts import HttpRequest
 from integrations.http import http_door, run
+from notifications import steps
 from notifications.models import Delivery, InboundMessage, ProviderAccount
 from notifications.replies import record_replies
 from notifications.selectors import account_view, clear_caches
 from notifications.services import register_with_sandbox
+from notifications.sweep import sweep
 from orders.models import InboundCall
 from tests.factories import make_address, make_provider_account
 from tests.stage import GUEST, PHONE, Stage
@@ -231,6 +233,33 @@ def test_39_the_longest_wait_is_ten_minutes(stage: Stage, guest: Subject) -> Non
     assert Delivery.objects.get(notification__kind="reply", is_erased=True).reason == "erased"
     request.refresh_from_db()
     assert request.outcome["waited_in_vain"] is True
+
+
+@pytest.mark.parametrize("state", ["queued", "unknown"])
+def test_39_what_was_still_leaving_is_never_sent_again(
+    stage: Stage, guest: Subject, state: str
+) -> None:
+    """Its worker reports after the erasure that the vendor failed, or nobody knows."""
+    hung = Delivery.objects.filter(channel="sms").latest("pk")
+    rows = Delivery.objects.filter(pk=hung.pk)
+    rows.update(state="sending", lease_until=now() + DAY)
+    request = ask(guest)
+    for minutes in (10, 20):
+        step = carry_on(stage, request.received_at + minutes * MINUTE)
+    assert step == "erased"
+    sent = len(stage.messages())
+    rows.update(
+        state=state, reason="outcome_unknown", due_at=now() - HOUR, settled_at=now() - HOUR,
+        expires_at=now() + HOUR,
+    )  # fmt: skip
+    for _ in range(2):
+        sweep(now())
+        stage.send()
+    assert len(stage.messages()) == sent
+    steps.go_on(delivery_ids=[hung.pk], now=now())
+    stage.send()
+    assert len(stage.messages()) == sent
+    assert Delivery.objects.filter(notification=hung.notification_id).count() == 1
 
 
 def test_39_what_a_shared_phone_says_of_others_stays(stage: Stage, guest: Subject) -> None:
