@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils import translation
+from django.utils.html import format_html_join
 from django.utils.translation import gettext
 
 from consents.encryption import decrypt
@@ -19,6 +20,9 @@ from notifications.selectors import AccountView, RestaurantConfig, TemplateView,
 
 #: purposes whose words never go out under another one's consent
 PROMOTIONAL = frozenset({"marketing", "feedback"})
+
+#: what a template that ends its own mails names
+_STOP_LINK = "links.unsubscribe"
 
 
 class NoWords(Exception):
@@ -111,8 +115,9 @@ def message(
     text = said.text
     if facts.also and "event.also" not in template.text:
         text = f"{text} {values['event']['also']}"
-    if row.channel == Channel.EMAIL and "links.unsubscribe" not in template.text:
-        text = _with_way_out(text, values["links"], facts.language)
+    html = said.html
+    if row.channel == Channel.EMAIL:
+        text, html = _with_way_out(text, html, template, values["links"], facts.language)
     made = Message(
         attempt_id=str(attempt_id),
         channel=Channel(row.channel),
@@ -122,7 +127,7 @@ def message(
         milestone=row.milestone,
         purpose=row.purpose,
         subject=said.subject or _subject(values),
-        html=said.html,
+        html=html,
         valid_for_s=max(1, int((row.expires_at - now).total_seconds())),
         language=facts.language,
         vendor_template=template.vendor_template,
@@ -149,13 +154,26 @@ def message(
     return made, template
 
 
-def _with_way_out(text: str, urls: Mapping[str, str], language: str) -> str:
-    """A mail says how to end it, also to whoever does not see the button of their mail program."""
+def _with_way_out(
+    text: str, html: str, template: TemplateView, urls: Mapping[str, str], language: str
+) -> tuple[str, str]:
+    """A mail says how to end it, also to whoever does not see the button of their mail program.
+
+    Words that say it themselves, by ``links.unsubscribe``, stay as their author wrote them.
+    """
     if not urls["unsubscribe"]:
-        return text
+        return text, html
     with translation.override(language):
-        stop, manage = gettext("Stop these e-mails"), gettext("All your choices")
-    return f"{text}\n\n{stop}: {urls['unsubscribe']}\n{manage}: {urls['manage']}"
+        ways = {
+            gettext("Stop these e-mails"): urls["unsubscribe"],
+            gettext("All your choices"): urls["manage"],
+        }
+    if _STOP_LINK not in template.text:
+        text = f"{text}\n\n" + "\n".join(f"{words}: {url}" for words, url in ways.items())
+    if html and _STOP_LINK not in template.html:
+        links_in_html = format_html_join(" · ", '<a href="{1}">{0}</a>', ways.items())
+        html = f"{html}<p>{links_in_html}</p>"
+    return text, html
 
 
 def _subject(values: dict[str, Any]) -> str:

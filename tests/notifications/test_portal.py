@@ -30,7 +30,7 @@ from consents.models import (
     Subject,
     Suppression,
 )
-from notifications.models import Notification
+from notifications.models import MessageTemplate, MessageTemplateVersion, Notification
 from notifications.preference_pages import COOKIE
 from tests.stage import PHONE, Stage
 
@@ -132,6 +132,30 @@ def test_the_button_of_a_mail_program_is_heard(stage: Stage) -> None:
     stage.settle_and_send()
     headers = stage.messages("mailgun")[0]
     assert headers["extra"]["unsubscribe"].startswith("https://alerts.example.com/u/")
+
+
+def test_a_mail_says_how_to_end_it_in_text_and_html(stage: Stage) -> None:
+    template = MessageTemplate.objects.get(
+        restaurant=stage.restaurant, trigger="status_changed:received", language="en"
+    )
+    words = template.versions.get()
+    MessageTemplateVersion.objects.create(
+        template=template, number=2, text=words.text, html="<p>We have it.</p>"
+    )
+    stage.open()
+    stage.settle_and_send()
+    (message,) = stage.messages("mailgun")
+    assert re.search(
+        r"\n\nStop these e-mails: https://\S+/u/[\w-]{72}/\n"
+        r"All your choices: https://\S+/preferences/lucky-bowl-stage/$",
+        message["text"],
+    )
+    assert message["html"].startswith("<p>We have it.</p><p><a href=")
+    assert "Stop these e-mails</a>" in message["html"]
+    # a text message ends with STOP and carries no second link
+    stage.post(state="ready")
+    stage.settle_and_send()
+    assert "/u/" not in stage.texts("twilio")[0]
 
 
 def test_the_form_stops_one_purpose_or_everything(stage: Stage, browser: Client) -> None:
