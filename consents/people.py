@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from consents.addresses import shared_channels
-from consents.models import ContactAddress, Subject, SubjectKind
+from consents.models import ContactAddress, Subject, SubjectAddress, SubjectKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,8 @@ class Person:
     """Whoever holds one proven address.
 
     ``proven``: its rows, one a channel that reaches the same number or mailbox. ``subject``: the
-    customer, the latest one where several share the address. ``others``: further addresses of that
-    customer, which need a proof of their own; none where the address is shared.
+    customer, the latest to have given the address where several share it. ``others``: further
+    addresses of that customer, which need a proof of their own; none where the address is shared.
     """
 
     address: ContactAddress
@@ -37,11 +37,10 @@ def person_at(public_id: UUID, now: datetime) -> Person | None:
         generation=address.generation,
         channel__in=shared_channels(address.channel),
     )
-    customers = list(
-        Subject.objects.filter(addresses__in=proven, kind=SubjectKind.CUSTOMER)
-        .distinct()
-        .order_by("-created_at")[:2]
-    )
+    links = SubjectAddress.objects.filter(
+        address__in=proven, subject__kind=SubjectKind.CUSTOMER
+    ).select_related("subject")
+    customers = list({link.subject_id: link.subject for link in links.order_by("-pk")}.values())
     subject = customers[0] if customers else None
     is_shared = len(customers) > 1
     others: tuple[ContactAddress, ...] = ()

@@ -84,3 +84,15 @@ def test_many_at_once_get_the_limit_and_no_more() -> None:
 )
 def test_a_caller_is_a_household(address: str, caller: str) -> None:
     assert rates.caller(address) == caller
+
+
+@pytest.mark.django_db
+def test_the_whole_installation_has_a_limit() -> None:
+    sent = sum(
+        rates.take("all", rates.GLOBAL, NOW + n * timedelta(milliseconds=50)) for n in range(300)
+    )
+    assert sent == 100
+    hour = sum(
+        rates.take("all", rates.GLOBAL, NOW + n * MINUTE) for n in range(3, 60) for _ in range(60)
+    )
+    assert sent + hour == 2_000
