@@ -32,10 +32,10 @@ def is_flow_call(call: InboundCall) -> bool:
     return HEADER.lower() in call.headers
 
 
-def require_key(call: InboundCall, key: str) -> None:
-    """Raise SignatureInvalid unless ``call`` shows ``key``; an empty key opens nothing."""
+def require_key(call: InboundCall, *keys: str) -> None:
+    """Raise SignatureInvalid unless ``call`` shows one of ``keys``; empty ones open nothing."""
     given = call.headers.get(HEADER.lower(), "")
-    require_value(header=HEADER, given=given, allowed=(key,), what="workflow key")
+    require_value(header=HEADER, given=given, allowed=keys, what="workflow key")
 
 
 def read_flow_call(call: InboundCall) -> list[Receipt]:

@@ -23,8 +23,11 @@ _NOT_A_PERSON = frozenset({"API", "INTEGRATION"})
 _NO = frozenset({"false", "no", "0", "off"})
 
 
-def verify(call: InboundCall, secret: str) -> None:
-    """Raise SignatureInvalid unless HubSpot signed ``call``, version 3, within five minutes."""
+def verify(call: InboundCall, *secrets: str) -> None:
+    """Raise SignatureInvalid unless HubSpot signed ``call``, version 3, within five minutes.
+
+    ``secrets`` are the app's client secret and, while it is changed, the one before.
+    """
     stamp = call.headers.get(_STAMP.lower(), "").strip()
     if not (stamp.isascii() and stamp.isdecimal() and len(stamp) <= 15):
         raise SignatureInvalid(f"header {_STAMP} is missing or no number of milliseconds")
@@ -39,7 +42,7 @@ def verify(call: InboundCall, secret: str) -> None:
     require_hmac(
         header=_SIGNATURE,
         given=call.headers.get(_SIGNATURE.lower(), ""),
-        secrets=(secret,),
+        secrets=secrets,
         message=over(call.url),
         encode=hmac_base64,
         call=call,
@@ -53,13 +56,17 @@ def read_receipts(call: InboundCall, account: Mapping[str, str]) -> list[Receipt
     Only stops are read. A "yes" in the CRM never lifts what a person stopped.
     """
     if flow_calls.is_flow_call(call):
-        flow_calls.require_key(call, account.get("workflow_key", ""))
+        flow_calls.require_key(call, *_both(account, "workflow_key"))
         return flow_calls.read_flow_call(call)
-    verify(call, account.get("client_secret", ""))
+    verify(call, *_both(account, "client_secret"))
     body = load_json(call.body)
     if isinstance(body, dict):  # a workflow's webhook action, signed like an app's
         return flow_calls.read_flow_call(call)
     return [found for each in objects(body) if (found := _stop(each, account)) is not None]
+
+
+def _both(account: Mapping[str, str], name: str) -> list[str]:
+    return [account.get(f"{age}{name}", "") for age in ("", "previous_")]
 
 
 def stop_properties(account: Mapping[str, str]) -> dict[str, bool]:

@@ -146,7 +146,15 @@ def raise_throttled(provider: str, response: HttpResponse, policy: str) -> NoRet
     wait_s = response.retry_after_s()
     if wait_s is None or "DAILY" in code:
         wait_s = _DAY_WAIT_S if "DAILY" in code else _BURST_WAIT_S
-    raise RateLimited(provider, response, retry_after_s=wait_s, vendor_code=code)
+    # a burst is the whole app's; a used-up day is no reason to keep the others waiting for it:
+    # each asks once and goes to the next step of its route
+    raise RateLimited(
+        provider,
+        response,
+        retry_after_s=wait_s,
+        whole_account="DAILY" not in code,
+        vendor_code=code,
+    )
 
 
 def is_conflict(response: HttpResponse) -> bool:

@@ -93,11 +93,25 @@ SETTINGS: tuple[Setting, ...] = (
         help="verifies webhooks; without it they are refused",
     ),
     Setting(
+        "previous_client_secret",
+        label="Previous client secret",
+        secret=True,
+        required=False,
+        help="while you change it: counts too, until you remove it",
+    ),
+    Setting(
         "workflow_key",
         label="Key for workflow webhooks",
         secret=True,
         required=False,
         help="you choose it; a workflow's own webhook action sends it in X-Order-Up-Key",
+    ),
+    Setting(
+        "previous_workflow_key",
+        label="Previous key for workflow webhooks",
+        secret=True,
+        required=False,
+        help="while you change it: counts too, until you remove it",
     ),
     Setting(
         "portal_id",

@@ -41,6 +41,8 @@ _REVISION = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(\.[a-z]{2,8})?")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 #: a metric's name has fewer than 128 characters
 _LONGEST_METRIC = 127
+#: an event before it is refused
+_FIRST_YEAR = 1990
 _KNOWN_BY: Mapping[str, tuple[Channel, ...]] = {
     "email": (Channel.EMAIL,),
     "sms": (Channel.SMS,),
@@ -97,11 +99,25 @@ class Klaviyo(Provider):
             help="you choose it; a flow's webhook action sends it in X-Order-Up-Key",
         ),
         Setting(
+            "previous_flow_key",
+            label="Previous key for flow webhooks",
+            secret=True,
+            required=False,
+            help="while you change it: counts too, until you remove it",
+        ),
+        Setting(
             "webhook_secret",
             label="Secret key of the system webhook",
             secret=True,
             required=False,
             help="without it system webhooks are refused",
+        ),
+        Setting(
+            "previous_webhook_secret",
+            label="Previous secret key of the system webhook",
+            secret=True,
+            required=False,
+            help="while you change it: counts too, until you remove it",
         ),
         Setting("revision", label="API revision", required=False, default="2026-07-15"),
     )
@@ -138,7 +154,7 @@ class Klaviyo(Provider):
             "metric": _resource("metric", {"name": named[:_LONGEST_METRIC] or self.metric}),
             "profile": _resource("profile", self._person(message.to)),
             "properties": crm_values.values_of(message),
-            **({"time": at.isoformat()} if at else {}),
+            **({"time": at.isoformat()} if at and at.year >= _FIRST_YEAR else {}),
             # without it two bowls ready in one second would be one event
             "unique_id": crm_values.once_key(message),
         }

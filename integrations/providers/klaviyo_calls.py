@@ -43,7 +43,7 @@ _TOPICS: Mapping[str, ReceiptKind] = {
 }
 
 
-def verify(call: InboundCall, secret: str) -> dict[str, Any]:
+def verify(call: InboundCall, *secrets: str) -> dict[str, Any]:
     """The body of a call Klaviyo signed within five minutes; raises SignatureInvalid.
 
     The signature covers the body and the timestamp as it is written, in whatever form.
@@ -52,7 +52,7 @@ def verify(call: InboundCall, secret: str) -> dict[str, Any]:
     require_hmac(
         header=_SIGNATURE,
         given=call.headers.get(_SIGNATURE.lower(), ""),
-        secrets=(secret,),
+        secrets=secrets,
         message=call.body + stamp.encode("utf-8", "surrogatepass"),
     )
     at = _stamped_at(stamp)
@@ -74,10 +74,14 @@ def read_receipts(call: InboundCall, account: Mapping[str, str]) -> list[Receipt
     Events that do not carry our id are about something else the restaurant sent.
     """
     if flow_calls.is_flow_call(call):
-        flow_calls.require_key(call, account.get("flow_key", ""))
+        flow_calls.require_key(call, *_both(account, "flow_key"))
         return flow_calls.read_flow_call(call)
-    body = verify(call, account.get("webhook_secret", ""))
+    body = verify(call, *_both(account, "webhook_secret"))
     return [found for each in objects(body.get("data")) if (found := _receipt(each)) is not None]
+
+
+def _both(account: Mapping[str, str], name: str) -> list[str]:
+    return [account.get(f"{age}{name}", "") for age in ("", "previous_")]
 
 
 def _receipt(event: Mapping[str, Any]) -> Receipt | None:

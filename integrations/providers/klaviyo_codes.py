@@ -10,7 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from integrations.contracts import HttpResponse
-from integrations.errors import ConfigurationError, MessageRejected, RecipientUnreachable
+from integrations.errors import (
+    ConfigurationError,
+    MessageRejected,
+    RateLimited,
+    RecipientUnreachable,
+)
 from integrations.payloads import inner, objects, text
 
 _CODE = re.compile(r"[A-Za-z0-9_]{1,60}")
@@ -27,6 +32,14 @@ def raise_for_refusal(provider: str, response: HttpResponse) -> str:
         raise ConfigurationError(provider, f"the vendor answered HTTP {status}", vendor_code=code)
     if status == 400 and any(_PERSON.search(_pointer(error)) for error in errors):
         raise RecipientUnreachable(provider, response, vendor_code=code)
+    if status == 429:  # the windows are the account's, not one key's or message's
+        raise RateLimited(
+            provider,
+            response,
+            retry_after_s=response.retry_after_s(),
+            whole_account=True,
+            vendor_code=code,
+        )
     if status in (400, 409, 413, 422):
         raise MessageRejected(provider, response, vendor_code=code)
     return code

@@ -113,6 +113,13 @@ class PowerAutomate(Provider):
             required=False,
             help="you choose it; an HTTP action at the flow's end sends it in X-Order-Up-Key",
         ),
+        Setting(
+            "previous_flow_key",
+            label="Previous key for calls from the flow",
+            secret=True,
+            required=False,
+            help="while you change it: counts too, until you remove it",
+        ),
     )
     capabilities = Capabilities(receipts=True, rate_per_s=15.0, account_is_address=True)
 
@@ -179,7 +186,7 @@ class PowerAutomate(Provider):
 
     def receipts(self, call: InboundCall) -> list[Receipt]:
         """What a flow says about its own end, where its author added a call to us."""
-        require_key(call, self.account.get("flow_key", ""))
+        require_key(call, *(self.account.get(f"{age}flow_key", "") for age in ("", "previous_")))
         return read_flow_call(call)
 
     def _checked_url(self, url: str) -> SplitResult:

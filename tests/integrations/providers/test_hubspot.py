@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from integrations.contracts import Channel, HttpResponse
+from integrations.contracts import Accepted, Channel, HttpResponse
 from integrations.errors import (
     ConfigurationError,
     IntegrationError,
@@ -23,6 +23,7 @@ from integrations.errors import (
 from integrations.http import Http, HttpConfig
 from integrations.providers.hubspot import HubSpot
 from tests.integrations import fixture_files as files
+from tests.integrations.providers.helpdesk_calls import answer, send
 from tests.integrations.test_contract import BARE_STATUSES
 
 EVENT = {"method": "event", "event_name": "pe1234567_order_news"}
@@ -236,6 +237,7 @@ def test_how_long_to_wait(policy: str, retry_after: str, wait_s: float) -> None:
     with pytest.raises(RateLimited) as caught:
         outcome(429, {"policyName": policy}, settings={}, **headers)
     assert caught.value.retry_after_s == wait_s
+    assert caught.value.whole_account is (policy != "DAILY")
 
 
 @pytest.mark.parametrize("status", [409, 423, 477, 500, 503])
@@ -274,6 +276,42 @@ def test_a_207_may_hide_failures() -> None:
         outcome(200, {"results": [], "errors": [{}]}, settings={})
     taken = outcome(207, {**written, "errors": []}, settings={})
     assert (taken.vendor_id, taken.detail) == ("1", "")
+
+
+CONFLICT = answer(409, {"category": "CONFLICT"})
+INSIDE = answer(207, {"results": [], "errors": [{"category": "CONFLICT"}]})
+WRITTEN = answer(200, {"id": "7", "properties": {}})
+
+
+@pytest.mark.parametrize(
+    ("answers", "result"),
+    [
+        ([CONFLICT, WRITTEN], "7"),
+        ([INSIDE, WRITTEN], "7"),
+        ([CONFLICT, CONFLICT], TransientError),
+        ([CONFLICT, answer(404)], TransientError),
+        ([CONFLICT, None], OutcomeUnknown),
+        ([answer(404)], ConfigurationError),
+        ([answer(401)], ConfigurationError),
+    ],
+)
+def test_a_lost_race_is_repeated_once_as_an_update(
+    answers: list[HttpResponse | None], result: object
+) -> None:
+    found, seen = send("hubspot", answers)
+    assert (found.vendor_id if isinstance(found, Accepted) else type(found)) == result
+    lines = [
+        "POST /crm/objects/2026-09/contacts/batch/upsert",
+        "PATCH /crm/objects/2026-09/contacts/ana%40example.com?idProperty=email",
+    ]
+    assert [call["line"] for call in seen] == lines[: len(answers)]
+    if len(seen) == 2:
+        assert seen[1]["body"]["properties"] == seen[0]["body"]["inputs"][0]["properties"]
+
+
+def test_the_budget_stays_below_the_smallest_tiers() -> None:
+    # 100 requests in ten seconds; asking about a subscription makes two of a message
+    assert 2 * 10 * HubSpot.capabilities.rate_per_s <= 100
 
 
 def test_an_event_is_taken_with_an_empty_204() -> None:

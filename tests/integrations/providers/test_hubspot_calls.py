@@ -182,6 +182,8 @@ def test_the_vendors_vectors(secret: str, url: str, body: str, stamp: int, signa
         replace(call, method="PUT"),
         replace(call, headers={**headers, "x-hubspot-request-timestamp": str(stamp + 1)}),
         replace(call, headers={**headers, "x-hubspot-request-timestamp": "١٢٣"}),
+        replace(call, headers={**headers, "x-hubspot-signature-v3": "ü" * 44}),
+        replace(call, headers={**headers, "x-hubspot-signature-v3": signature.lower()}),
         replace(call, headers={"x-hubspot-request-timestamp": str(stamp)}),
         replace(call, headers={"x-hubspot-signature-v3": signature}),
         replace(call, received_at=at + timedelta(seconds=300.1)),
@@ -283,6 +285,20 @@ def test_a_workflow_that_is_signed_needs_no_key() -> None:
     assert (found.kind, found.attempt_id) == (ReceiptKind.SENT, "a-1")
     with pytest.raises(PayloadMalformed):
         provider().receipts(signed({"email": "ana@example.com"}))
+
+
+def test_secrets_and_keys_are_rotated() -> None:
+    new = {"client_secret": "another", "workflow_key": "another"}
+    old = {
+        "previous_client_secret": "test-client-secret",
+        "previous_workflow_key": "a-key-the-manager-chose",
+    }
+    flow = signed({"attempt_id": "a-1"})
+    keyed = replace(flow, headers={"x-order-up-key": "a-key-the-manager-chose"})
+    for call in (flow, keyed):
+        with pytest.raises(SignatureInvalid):
+            provider(**new).receipts(call)
+        assert [one.attempt_id for one in provider(**new, **old).receipts(call)] == ["a-1"]
 
 
 def test_without_a_secret_nobody_is_believed() -> None:

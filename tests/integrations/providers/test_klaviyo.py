@@ -97,8 +97,10 @@ def test_what_is_not_known_is_left_out_or_empty() -> None:
     assert set(bare["properties"]) == set(event_of()["properties"])
 
 
-@pytest.mark.parametrize("at", ["", "soon", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00"])
-def test_times_nobody_can_read_are_left_out(at: str) -> None:
+@pytest.mark.parametrize(
+    "at", ["", "soon", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "1970-01-01T00:00:00Z"]
+)
+def test_times_that_cannot_be_are_left_out(at: str) -> None:
     assert "time" not in event_of(event={"id": "n-1", "occurred_at": at})
 
 
@@ -214,4 +216,10 @@ def test_a_code_is_shown_and_a_sentence_is_not() -> None:
 def test_retry_after_is_honoured() -> None:
     with pytest.raises(RateLimited) as caught:
         outcome(429, **{"retry-after": "17"})
-    assert caught.value.retry_after_s == 17.0
+    assert (caught.value.retry_after_s, caught.value.whole_account) == (17.0, True)
+
+
+def test_the_budget_stays_below_the_steady_window() -> None:
+    # create_event: 350 in a second, 3,500 in a minute
+    assert 60 * Klaviyo.capabilities.rate_per_s <= 3500
+    assert Klaviyo.capabilities.idempotency_key

@@ -271,6 +271,9 @@ def test_the_vector() -> None:
         replace(call, body=VECTOR + b" "),
         replace(call, headers={**headers, "klaviyo-timestamp": "2026-01-15T10:00:00Z"}),
         replace(call, headers={**headers, "klaviyo-webhook-id": "01HXYZ"}),
+        replace(call, headers={**headers, "klaviyo-signature": "ü" * 64}),
+        replace(call, headers={**headers, "klaviyo-webhook-id": "ü"}),
+        replace(call, headers={**headers, "klaviyo-timestamp": "ü"}),
         *(
             replace(call, headers={k: v for k, v in headers.items() if k != missing})
             for missing in headers
@@ -296,6 +299,21 @@ def signed(
         "klaviyo-webhook-id": "01HABC",
     }
     return InboundCall("POST", "https://alerts.example.com/", headers, body, NOW)
+
+
+def test_secrets_and_keys_are_rotated() -> None:
+    new = {"webhook_secret": "another-secret-of-16", "flow_key": "another"}
+    old = {"previous_webhook_secret": SECRET, "previous_flow_key": "a-key-the-manager-chose"}
+    event = signed(recorded("event:klaviyo.received_email", attempt_id="a-1"))
+    flow = replace(
+        event,
+        headers={"x-order-up-key": "a-key-the-manager-chose"},
+        body=b'{"attempt_id":"a-1"}',
+    )
+    for call in (event, flow):
+        with pytest.raises(SignatureInvalid):
+            provider(**new).receipts(call)
+        assert [one.attempt_id for one in provider(**new, **old).receipts(call)] == ["a-1"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from integrations.errors import (
     MessageRejected,
     OutcomeUnknown,
     RateLimited,
+    SignatureInvalid,
     TransientError,
 )
 from integrations.http import HttpConfig
@@ -290,6 +291,21 @@ def test_how_long_to_wait(headers: dict[str, str], wait_s: float) -> None:
     with pytest.raises(RateLimited) as caught:
         provider().outcome(files.message("power_automate"), answer(429, **headers))
     assert caught.value.retry_after_s == wait_s
+
+
+def test_the_flows_key_is_rotated() -> None:
+    call = files.call(files.load("power_automate", "receipt_delivered"))
+    old = files.settings("power_automate")["flow_key"]
+    with pytest.raises(SignatureInvalid):
+        provider(flow_key="another").receipts(call)
+    (read,) = provider(flow_key="another", previous_flow_key=old).receipts(call)
+    assert read.attempt_id
+    with pytest.raises(SignatureInvalid):
+        provider(flow_key="", previous_flow_key="").receipts(call)
+
+
+def test_the_budget_stays_below_the_low_profiles() -> None:
+    assert 300 * PowerAutomate.capabilities.rate_per_s <= 4500
 
 
 # --- tokens ---------------------------------------------------------------------------------------
