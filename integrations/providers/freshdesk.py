@@ -25,6 +25,7 @@ from integrations.errors import (
     ConfigurationError,
     MessageRejected,
     OutcomeUnknown,
+    RateLimited,
     RecipientUnreachable,
     TransientError,
 )
@@ -159,6 +160,14 @@ class Freshdesk(Provider):
             )
         if response.status == 409:  # changed by somebody else this very moment
             raise TransientError(self.key, response, vendor_code=code)
+        if response.status == 429:  # the account's limit, and refused calls count against it too
+            raise RateLimited(
+                self.key,
+                response,
+                retry_after_s=response.retry_after_s(),
+                whole_account=True,
+                vendor_code=code,
+            )
         self.raise_for_status(response, vendor_code=code)
         raise OutcomeUnknown(self.key, response)
 

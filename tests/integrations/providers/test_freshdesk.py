@@ -106,7 +106,7 @@ def test_the_outcome_table(response: HttpResponse, error: type[Exception], code:
     raised: Any = caught.value
     assert (type(raised), raised.vendor_code) == (error, code)
     if isinstance(raised, RateLimited):
-        assert raised.retry_after_s == 12.0
+        assert (raised.retry_after_s, raised.whole_account) == (12.0, True)
 
 
 @pytest.mark.parametrize("status", BARE_STATUSES)
@@ -121,6 +121,25 @@ def test_a_refusal_without_a_code_goes_by_its_status(status: int, raw: bytes) ->
 def test_an_unreadable_acceptance_is_unknown(raw: bytes) -> None:
     with pytest.raises(OutcomeUnknown):
         outcome(HttpResponse(201, {}, raw))
+
+
+@pytest.mark.parametrize("field", ["requester_id", "unique_external_id", "to_emails"])
+def test_every_way_to_name_a_person_blames_the_person(field: str) -> None:
+    with pytest.raises(RecipientUnreachable):
+        outcome(answer(400, invalid(field)))
+
+
+@pytest.mark.parametrize(
+    "field", ["product_id", "type", "responder_id", "source", "custom_fields", "cf_order_number"]
+)
+def test_what_a_manager_set_up_stops_the_account_and_is_named(field: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"'{field}'"):
+        outcome(answer(400, invalid(field, code="invalid_value")))
+
+
+def test_the_budget_stays_below_the_smallest_plans() -> None:
+    # 80 tickets made and 80 changed a minute on Growth
+    assert 60 * files.provider("freshdesk").capabilities.rate_per_s <= 80
 
 
 def test_a_reply_belongs_to_its_ticket() -> None:
