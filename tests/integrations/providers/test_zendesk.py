@@ -426,6 +426,44 @@ def test_the_published_vector() -> None:
     body = b'{"ticket_id":"35436","event":"customer_reply"}'
     signature = hmac_base64(PUBLIC_TEST_SECRET, b"2026-01-15T10:00:00Z" + body)
     assert signature == "/n+TXl3PfY3sSzECd31FibGBhZVBQw871DvLPnSgedc="
+    headers = {
+        "x-zendesk-webhook-signature": signature,
+        "x-zendesk-webhook-signature-timestamp": "2026-01-15T10:00:00Z",
+    }
+    at = datetime(2026, 1, 15, 10, tzinfo=UTC)
+    shown = InboundCall("POST", HOOK, headers, body, at)
+    # the vector's secret is the public one: it is known by its signature, and opens nothing
+    with pytest.raises(SignatureInvalid, match="public test secret"):
+        replies(shown)
+    with pytest.raises(SignatureInvalid) as caught:
+        replies(replace(shown, body=body + b" "))
+    assert "public test secret" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x_zendesk_webhook_signature": ""},
+        {"x_zendesk_webhook_signature": "ü" * 44},
+        {"x_zendesk_webhook_signature_timestamp": ""},
+        {"x_zendesk_webhook_signature_timestamp": "2026-03-14T22:42:01Z"},
+        {"x_zendesk_webhook_signature_timestamp": "٢٠٢٦"},
+    ],
+)
+def test_headers_that_prove_nothing(headers: dict[str, str]) -> None:
+    with pytest.raises(SignatureInvalid):
+        replies(call(SAID, **headers))
+
+
+def test_an_early_pages_order_of_timestamp_and_body_is_refused() -> None:
+    raw = json.dumps(SAID).encode()
+    turned = hmac_base64(SECRET, raw + STAMP.encode())
+    with pytest.raises(SignatureInvalid):
+        replies(call(raw, x_zendesk_webhook_signature=turned))
+
+
+def test_the_budget_stays_below_a_hundred_updates_a_minute() -> None:
+    assert 60 * files.provider("zendesk").capabilities.rate_per_s <= 100
 
 
 def test_the_public_test_secret_opens_nothing() -> None:
