@@ -230,6 +230,12 @@ def test_statuses(status: int, error: type[Exception], body: bytes) -> None:
     assert not any(secret in str(caught.value) for secret in SECRETS)
 
 
+def test_retry_after_is_honoured() -> None:
+    with pytest.raises(RateLimited) as caught:
+        provider().outcome(message(), HttpResponse(429, {"retry-after": "9"}, b""))
+    assert caught.value.retry_after_s == 9.0
+
+
 UNREADABLE: list[bytes] = [
     b"<html>Welcome</html>",
     b"",
@@ -276,6 +282,11 @@ def test_throttled_waits_until_the_points_are_back(cost: Any, wait_s: float) -> 
         ([{"extensions": {"code": "ACCESS_DENIED"}}], ConfigurationError, "ACCESS_DENIED"),
         ([{"extensions": {"code": "SHOP_INACTIVE"}}], ConfigurationError, "SHOP_INACTIVE"),
         ([{"extensions": {"code": "TIMEOUT"}}], TransientError, "TIMEOUT"),
+        (
+            [{"extensions": {"code": "INTERNAL_SERVER_ERROR"}}],
+            TransientError,
+            "INTERNAL_SERVER_ERROR",
+        ),
         ([{"message": "x"}, {"extensions": {"code": "THROTTLED"}}], RateLimited, "THROTTLED"),
         ([{"extensions": {"code": "MAX_COST_EXCEEDED"}}], MessageRejected, "MAX_COST_EXCEEDED"),
         ([{"extensions": {"code": "call me"}}], MessageRejected, ""),
