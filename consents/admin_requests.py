@@ -149,7 +149,7 @@ class ImportForm(forms.ModelForm):  # type: ignore[type-arg]
 
     list = forms.FileField(
         label=_("List (CSV)"),
-        help_text=_("First line: %(names)s. Only address and action are needed.")
+        help_text=_("First line: %(names)s. Needed are address, action and occurred_at.")
         % {"names": ", ".join(COLUMNS)},
     )
 
@@ -193,6 +193,13 @@ class ConsentImportAdmin(ConsoleAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("file", "problems")
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        title = {"title": _now("Which list shall be taken over?")}
+        answer: HttpResponse = super().add_view(request, form_url, title | (extra_context or {}))
+        return answer
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
