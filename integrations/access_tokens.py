@@ -40,7 +40,8 @@ class AccessToken:
     """The token of one account, renewed in time and when the vendor refuses it.
 
     ``ask`` makes the request for a new token at a moment; its answer is RFC 6749 JSON
-    (``access_token``, ``expires_in`` in seconds). ``margin`` must be shorter than a token's life.
+    (``access_token``, ``expires_in`` in seconds). It is renewed ``margin`` before its end, or half
+    way where its life is shorter than twice that.
     """
 
     def __init__(
@@ -111,7 +112,9 @@ class AccessToken:
             raise self._refusal(response)
         if not isinstance(life_s, int) or not 0 < life_s <= _LONGEST_LIFE_S:
             life_s = _UNSAID_LIFE_S
-        self._value, self._good_until = value, at + timedelta(seconds=life_s) - self._margin
+        life = timedelta(seconds=life_s)
+        # a token that lives as short as the margin would be asked for again with every message
+        self._value, self._good_until = value, at + life - min(self._margin, life / 2)
 
     def _refusal(self, response: HttpResponse) -> Exception:
         status = response.status

@@ -124,7 +124,10 @@ async def ask(google: Google, *moments: datetime) -> list[str]:
     [
         (3599, 3298, False),
         (3599, 3299, True),
-        (120, 0, True),
+        (120, 59, False),
+        (120, 60, True),
+        (300, 149, False),
+        (300, 150, True),
         ("soon", 299, False),
         (None, 300, True),
         (10**9, 300, True),
