@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from django.db import transaction
 from django.db.models import QuerySet
 
-from consents import encryption, opt_ins, services
+from consents import opt_ins, services
 from consents.models import (
     AddressReveal,
     ConsentAction,
@@ -102,10 +102,7 @@ def record_by_staff(
             evidence={"note": note[:500]} if has_proof or action != "granted" else None,
         )
         if scan is not None and recorded.is_new and recorded.event.evidence_id:
-            # encrypted like every other proof
-            ConsentEvidence.objects.filter(pk=recorded.event.evidence_id).update(
-                scan=encryption.encrypt(scan)
-            )
+            ConsentEvidence.objects.filter(pk=recorded.event.evidence_id).update(scan=scan)
     return recorded.event
 
 
@@ -136,7 +133,7 @@ def scan_of(*, event: ConsentEvent, by: str, now: datetime) -> tuple[bytes, str,
     proof = scans_behind(event).first()
     if proof is None or proof.scan is None:
         return None
-    data = encryption.decrypt(bytes(proof.scan))
+    data = bytes(proof.scan)
     kind, ending = kind_of(data)
     address = ContactAddress.objects.filter(
         sender_group=event.sender_group_id,

@@ -10,7 +10,7 @@ import uuid
 
 from django.db import models
 
-from consents.encryption import EncryptedJSONField
+from consents.encryption import EncryptedBinaryField, EncryptedJSONField
 from consents.models.people import SenderGroup
 
 
@@ -66,7 +66,7 @@ class ConsentEvidence(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     detail = EncryptedJSONField(default=dict)
-    scan = models.BinaryField(null=True, blank=True)
+    scan = EncryptedBinaryField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     delete_after = models.DateTimeField(null=True, blank=True)
 
@@ -203,9 +203,7 @@ class LedgerCheckpoint(models.Model):
 class CheckpointHead(models.Model):
     """The end of one chain that grew between two checkpoints."""
 
-    checkpoint = models.ForeignKey(
-        LedgerCheckpoint, on_delete=models.PROTECT, related_name="heads"
-    )
+    checkpoint = models.ForeignKey(LedgerCheckpoint, on_delete=models.PROTECT, related_name="heads")
     sender_group_ref = models.BigIntegerField()
     #: what the first row of the chain names as its predecessor; holds no address hash
     chain = models.CharField(max_length=64)

@@ -19,7 +19,8 @@ class Command(BaseCommand):
     help = (
         "Reads a CSV file whose first line names its columns, of: "
         f"{', '.join(COLUMNS)} (address, action and occurred_at are needed). Each row becomes what "
-        "the ledger makes of it; rows that cannot be taken are listed by number and code, without values."
+        "the ledger makes of it; rows that cannot be taken are listed by number and code, without "
+        "values."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
