@@ -168,6 +168,7 @@ class PowerAutomate(Provider):
                 self.key,
                 response,
                 retry_after_s=_WAIT_S if wait_s is None else wait_s,
+                whole_account=True,  # the account is the flow
                 vendor_code=code,
             )
         if code == "TriggerInputSchemaMismatch":

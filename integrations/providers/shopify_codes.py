@@ -44,7 +44,12 @@ def raise_for_status(provider: str, response: HttpResponse) -> None:
         raise ConfigurationError(provider, f"the vendor answered HTTP {response.status}")
     if response.status == 429:
         wait_s = response.retry_after_s()
-        raise RateLimited(provider, response, retry_after_s=_WAIT_S if wait_s is None else wait_s)
+        raise RateLimited(
+            provider,
+            response,
+            retry_after_s=_WAIT_S if wait_s is None else wait_s,
+            whole_account=True,
+        )
 
 
 def data_of(provider: str, response: HttpResponse) -> dict[str, Any]:
@@ -94,7 +99,13 @@ def _raise_for_errors(provider: str, response: HttpResponse, answer: Mapping[str
     codes = [_code(inner(error, "extensions").get("code")) for error in errors]
     code = next(filter(None, codes), "")
     if "THROTTLED" in codes:
-        raise RateLimited(provider, response, retry_after_s=_wait(answer), vendor_code="THROTTLED")
+        raise RateLimited(
+            provider,
+            response,
+            retry_after_s=_wait(answer),
+            whole_account=True,  # the points are the app's in this shop
+            vendor_code="THROTTLED",
+        )
     for found in codes:
         if found in _CONFIGURATION:
             raise ConfigurationError(provider, f"Shopify refused: {found}", vendor_code=found)

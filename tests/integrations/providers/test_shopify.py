@@ -233,7 +233,7 @@ def test_statuses(status: int, error: type[Exception], body: bytes) -> None:
 def test_retry_after_is_honoured() -> None:
     with pytest.raises(RateLimited) as caught:
         provider().outcome(message(), HttpResponse(429, {"retry-after": "9"}, b""))
-    assert caught.value.retry_after_s == 9.0
+    assert (caught.value.retry_after_s, caught.value.whole_account) == (9.0, True)
 
 
 UNREADABLE: list[bytes] = [
@@ -273,7 +273,7 @@ def test_throttled_waits_until_the_points_are_back(cost: Any, wait_s: float) -> 
     refused = {"errors": [{"extensions": {"code": "THROTTLED"}}], "extensions": {"cost": cost}}
     with pytest.raises(RateLimited) as caught:
         provider().outcome(message(), answer(refused))
-    assert caught.value.retry_after_s == wait_s
+    assert (caught.value.retry_after_s, caught.value.whole_account) == (wait_s, True)
 
 
 @pytest.mark.parametrize(
