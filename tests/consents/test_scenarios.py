@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
@@ -60,16 +61,32 @@ from tests.consents.factories import (
 )
 from tests.factories import make_restaurant
 
+# pages, erasure and restores need more of the product than consents alone
+from tests.notifications.test_erasure import (  # noqa: F401
+    guest,
+    journal,
+    sendgrid,
+    test_40_after_a_restore_the_erased_stay_erased_and_the_stops_stopped,
+)
+from tests.notifications.test_portal import (  # noqa: F401
+    browser,
+    test_29_the_link_ends_three_days_after_the_order,
+    test_37_a_link_of_two_months_ago_stops_without_cookie_or_csrf_token,
+    test_38_known_unknown_and_stopped_are_answered_alike,
+    test_38_links_open_once_for_one_address,
+    test_38_the_session_of_one_cannot_read_another,
+)
+
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
-def resolve(group: Any, guest: Guest, **fields: Any) -> services.Contacts:
+def resolve(group: Any, customer: Guest, **fields: Any) -> services.Contacts:
     fields.setdefault("jurisdiction", group.country)
     fields.setdefault("region", group.country)
     fields.setdefault("source", "toast")
     fields.setdefault("idempotency_base", "order:1001")
     fields.setdefault("at", NOW)
-    return services.resolve_customer(sender_group_id=group.pk, customer=guest, **fields)
+    return services.resolve_customer(sender_group_id=group.pk, customer=customer, **fields)
 
 
 def words(address: ContactAddress, text: str, **fields: Any) -> services.WordsOutcome:
@@ -581,10 +598,10 @@ def test_28_muting_one_order_mutes_one_order() -> None:
 @pytest.mark.django_db
 def test_30_earlier_words_of_a_proven_number_count() -> None:
     group = make_group()
-    guest = resolve(group, Guest(name="Ana"))
-    words(ContactAddress.objects.get(pk=guest.addresses["sms"]), "STOP")
+    customer = resolve(group, Guest(name="Ana"))
+    words(ContactAddress.objects.get(pk=customer.addresses["sms"]), "STOP")
     profile = resolve(group, Guest(name="Ana Lima"), idempotency_base="order:1002")
-    assert profile.subject_id != guest.subject_id
+    assert profile.subject_id != customer.subject_id
     address = ContactAddress.objects.get(pk=profile.addresses["sms"])
     assert verdict(address, subject=profile.subject_id) == ("drop", "suppressed")
 
@@ -887,3 +904,8 @@ def test_44_a_coupon_makes_an_order_message_marketing(words: str) -> None:
         compose.words(row, restaurant_config(restaurant.pk))
     meant = replace(row, purpose="marketing")
     assert compose.words(meant, restaurant_config(restaurant.pk)).text == words
+
+
+def test_every_scenario_is_here() -> None:
+    found = {int(name.split("_")[1]) for name in globals() if re.match(r"test_\d\d_", name)}
+    assert found == set(range(1, 49))
