@@ -11,12 +11,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 
 from consents import identity, locks
@@ -39,7 +38,8 @@ from consents.recording import amend
 __all__ = ["ListRefused", "open_import", "run_import", "unfinished_imports"]
 
 BATCH = 500
-_LOCK_SPACE = 0x1357  # first key of the advisory locks of imports
+#: first half of the advisory lock's key: "impo"
+_LOCK = 0x696D706F
 _CHANNEL_WIDE = frozenset({ConsentAction.SUPPRESSED})
 
 
@@ -70,7 +70,7 @@ def run_import(*, import_id: int, now: datetime) -> ConsentImport:
 
     One batch is about ten round trips and one transaction. ``counts`` grows as batches land.
     """
-    with _alone(import_id) as is_mine:
+    with locks.alone(_LOCK << 32 | import_id) as is_mine:
         made = ConsentImport.objects.get(pk=import_id)
         if not is_mine or made.finished_at is not None or made.file is None:
             return made
@@ -89,21 +89,6 @@ def run_import(*, import_id: int, now: datetime) -> ConsentImport:
         made.finished_at = now
         made.save(update_fields=["counts", "problems", "finished_at", "file"])
     return made
-
-
-@contextmanager
-def _alone(import_id: int) -> Iterator[bool]:
-    """Whether no other process runs this import; the lock ends with its connection."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK_SPACE, import_id])
-        row = cursor.fetchone()
-    is_mine = bool(row and row[0])
-    try:
-        yield is_mine
-    finally:
-        if is_mine:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_SPACE, import_id])
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[tuple[Row, ...]]:

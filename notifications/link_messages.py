@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from uuid import uuid4
 
 from consents.models import ContactAddress
 from notifications import defaults, links, outbox, routing
-from notifications.models import Delivery, Notification
 from notifications.selectors import RestaurantConfig, restaurant_config
 from orders.models import Restaurant
 
@@ -38,31 +36,18 @@ def queue_link(
         logger.warning("link.no_account", extra={"restaurant_id": restaurant_ref, "what": what})
         return False
     _need_words(config, what, address.channel)
-    expires_at = at + routing.lifetime(links.KIND)
-    notification = Notification.objects.create(
-        id=uuid4(),
+    outbox.queue_answer(
         restaurant_id=config.id,
-        audience="customer",
-        recipient_key=f"address:{address.pk}",
+        account_id=account.id,
+        address=address,
+        channel=account.channel,
         kind=links.KIND,
         milestone=f"{what}:{ref}:{language}",
         purpose=_PURPOSE,
-        is_urgent=True,
         trace=[{"step": "link", "verdict": "asked for", "why": what}],
-        expires_at=expires_at,
-        created_at=at,
+        expires_at=at + routing.lifetime(links.KIND),
+        now=at,
     )
-    Delivery.objects.create(
-        notification=notification,
-        address=address,
-        account_id=account.id,
-        channel=account.channel,
-        lane=f"link:{notification.pk}",
-        due_at=at,
-        expires_at=expires_at,
-        created_at=at,
-    )
-    outbox.ring_on_commit([account.id])
     return True
 
 

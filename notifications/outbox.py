@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +15,7 @@ from integrations import registry
 from notifications.models import Delivery, DeliveryState, Notification
 
 if TYPE_CHECKING:
+    from consents.models import ContactAddress
     from notifications.plans import PlannedNotification
     from orders.models import Order, OrderEvent
 
@@ -132,6 +133,53 @@ def insert(
     return {
         row.account_id for row in rows if row.state == DeliveryState.QUEUED and row.due_at <= now
     }
+
+
+def queue_answer(
+    *,
+    restaurant_id: int,
+    account_id: int,
+    address: ContactAddress,
+    kind: str,
+    milestone: str,
+    purpose: str,
+    trace: Sequence[Mapping[str, str]],
+    expires_at: datetime,
+    now: datetime,
+    channel: str = "",
+    order_id: int | None = None,
+    subject_id: UUID | None = None,
+) -> None:
+    """Queue one message a person asked for, to their address on one account; it leaves at once.
+
+    ``channel`` is how it is sent where that is not the address's own kind.
+    """
+    notification = Notification.objects.create(
+        id=uuid4(),
+        restaurant_id=restaurant_id,
+        order_id=order_id,
+        audience="customer",
+        subject_id=subject_id,
+        recipient_key=f"address:{address.pk}",
+        kind=kind,
+        milestone=milestone[:120],
+        purpose=purpose,
+        is_urgent=True,
+        trace=list(trace),
+        expires_at=expires_at,
+        created_at=now,
+    )
+    Delivery.objects.create(
+        notification=notification,
+        address=address,
+        account_id=account_id,
+        channel=channel or address.channel,
+        lane=f"{kind}:{notification.pk}",
+        due_at=now,
+        expires_at=expires_at,
+        created_at=now,
+    )
+    ring_on_commit([account_id])
 
 
 def supersede(delivery_ids: Iterable[int], *, event_id: UUID, now: datetime) -> int:

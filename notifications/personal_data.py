@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from django.db.models import F, Q, Value
 from django.db.models.fields import CharField
@@ -234,28 +233,15 @@ def _queue(
     config: RestaurantConfig, account: AccountView, address: ContactAddress, key: str, now: datetime
 ) -> None:
     """About no subject: theirs is restricted, and this is the one answer it still owes."""
-    expires_at = now + routing.lifetime(_KIND)
-    notification = Notification.objects.create(
-        id=uuid4(),
+    outbox.queue_answer(
         restaurant_id=config.id,
-        audience="customer",
-        recipient_key=f"address:{address.pk}",
+        account_id=account.id,
+        address=address,
+        channel=account.channel,
         kind=_KIND,
         milestone=f"{_STEM}:{key}",
         purpose="service_reply",
-        is_urgent=True,
         trace=[{"step": "rights", "verdict": "answers", "why": "erasure acknowledged"}],
-        expires_at=expires_at,
-        created_at=now,
+        expires_at=now + routing.lifetime(_KIND),
+        now=now,
     )
-    Delivery.objects.create(
-        notification=notification,
-        address=address,
-        account_id=account.id,
-        channel=account.channel,
-        lane=f"reply:{notification.pk}",
-        due_at=now,
-        expires_at=expires_at,
-        created_at=now,
-    )
-    outbox.ring_on_commit([account.id])

@@ -13,7 +13,7 @@ from consents import services as consent_services
 from consents.models import ContactAddress
 from integrations import contracts
 from notifications import linking, outbox, routing, steps, to_staff
-from notifications.models import Delivery, InboundMessage, Notification
+from notifications.models import InboundMessage, Notification
 from notifications.selectors import AccountView, RestaurantConfig, restaurant_config
 from orders import intake
 from orders.models import Order
@@ -204,32 +204,20 @@ def queue_reply(
     """Queue one answer to the address and on the account that asked."""
     expires_at = now + routing.lifetime("reply")
     subject = address.subjects.order_by("-created_at").values_list("pk", flat=True).first()
-    notification = Notification.objects.create(
-        id=uuid4(),
+    outbox.queue_answer(
         restaurant_id=config.id,
-        order=message.order,
-        audience="customer",
-        subject_id=subject,
-        recipient_key=f"address:{address.pk}",
+        account_id=account.id,
+        address=address,
+        channel=message.channel,
         kind="reply",
-        milestone=f"{key}:{message.pk}"[:120],
+        milestone=f"{key}:{message.pk}",
         purpose="service_reply",
-        is_urgent=True,
         trace=[{"step": "reply", "verdict": "answers", "why": f"{message.intent}: {key}"}],
         expires_at=expires_at,
-        created_at=now,
+        now=now,
+        order_id=message.order_id,
+        subject_id=subject,
     )
-    Delivery.objects.create(
-        notification=notification,
-        address=address,
-        account_id=account.id,
-        channel=message.channel,
-        lane=f"reply:{notification.pk}",
-        due_at=now,
-        expires_at=expires_at,
-        created_at=now,
-    )
-    outbox.ring_on_commit([account.id])
 
 
 def _acknowledge(account: AccountView, reply: contracts.Reply, now: datetime) -> bool:

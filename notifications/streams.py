@@ -10,15 +10,12 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from django.db import connection
-
+from consents import locks, vendor_news
 from consents import services as consent_services
-from consents import vendor_news
 from integrations.contracts import HttpRequest, Provider
 from integrations.errors import (
     ConfigurationError,
@@ -95,28 +92,16 @@ def follow(
     except ConfigurationError as error:
         raise StreamRefused(error.detail) from error
     reader = _Reader(account, provider, patience or Patience(), is_over)
-    with _alone(account_id):
+    with locks.alone(_LOCK << 32 | account_id) as is_mine:
+        if not is_mine:
+            # vendors give one reader the stream
+            raise StreamRefused("another process reads this account's stream")
         if not from_now:
             place = StreamPosition.objects.filter(account_id=account_id).first()
             reader.offset = place.offset if place else ""
         while not is_over():
             _read_on(reader)
     return reader.read
-
-
-@contextmanager
-def _alone(account_id: int) -> Iterator[None]:
-    """Vendors give one reader the stream; the lock ends with the database session."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK, account_id])
-        row = cursor.fetchone()
-    if not row or not row[0]:
-        raise StreamRefused("another process reads this account's stream")
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK, account_id])
 
 
 def _read_on(reader: _Reader) -> None:

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection
-
+from consents import locks
 from consents import services as consent_services
 from consents.encryption import DecryptionFailed
 from consents.models import ConsentAction, ConsentEvent, ConsentState, ContactAddress, Suppression
@@ -125,28 +123,14 @@ class _Telling:
 
 def push_choices(now: datetime) -> int:
     """Tell what is due, one process at a time; returns how many choices vendors took."""
-    with _alone() as is_mine:
+    with locks.alone(_LOCK) as is_mine:
+        # two tellers could bring a stop and its end to the vendor in the wrong order
         if not is_mine:
             return 0
         tellings = [telling for push in _due(now) if (telling := _prepare(push, now)) is not None]
         if tellings:
             run(_tell_all(tellings))
         return sum(_settle(telling, now) for telling in tellings)
-
-
-@contextmanager
-def _alone() -> Iterator[bool]:
-    """Two tellers could bring a stop and its end to the vendor in the wrong order."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
-        row = cursor.fetchone()
-    is_mine = bool(row and row[0])
-    try:
-        yield is_mine
-    finally:
-        if is_mine:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 
 
 def _due(now: datetime) -> list[VendorListPush]:

@@ -273,10 +273,11 @@ def test_one_reader_an_account(stage: Stage, airship: ProviderAccount) -> None:
     other = connections.create_connection("default")
     try:
         with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [0x7374726D, airship.pk])
+            key = 0x7374726D << 32 | airship.pk
+            cursor.execute("SELECT pg_advisory_lock(%s)", [key])
             with pytest.raises(streams.StreamRefused, match="another process"):
                 streams.follow(account_id=airship.pk, is_over=until(bool), patience=HASTY)
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [0x7374726D, airship.pk])
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
     finally:
         other.close()
     streams.follow(account_id=airship.pk, is_over=until(lambda: True), patience=HASTY)
