@@ -59,6 +59,7 @@ class Callbacks:
         self.posted = 0
         self.failed = 0
         self.dropped = 0
+        self._unanswered = 0
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(QUEUE_LIMIT)
         self._timers: set[asyncio.TimerHandle] = set()
         self._workers: list[asyncio.Task[None]] = []
@@ -90,8 +91,8 @@ class Callbacks:
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for their time or for a worker."""
-        return self._queue.qsize() + len(self._timers)
+        """Calls that wait for their time, for a worker or for an answer."""
+        return self._queue.qsize() + len(self._timers) + self._unanswered
 
     def later(self, delay_s: float, build: Build, done: Done | None = None) -> None:
         """Make the call ``build`` returns after ``delay_s``; None from ``build`` skips it."""
@@ -134,7 +135,11 @@ class Callbacks:
             call = waiting.build()
             if call is None:
                 continue
-            answer = await self.now(call)
+            self._unanswered += 1
+            try:
+                answer = await self.now(call)
+            finally:
+                self._unanswered -= 1
             if (answer.status == 0 or answer.status >= 500) and waiting.tries < len(RETRY_AFTER_S):
                 # the very same call again, as a vendor repeats it
                 pause = RETRY_AFTER_S[waiting.tries]

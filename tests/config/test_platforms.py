@@ -31,6 +31,12 @@ def work() -> None:
     time.sleep(0.05)
 
 
+def waiting(scene: platforms.Platforms) -> int:
+    """How many calls the vendors still have to make."""
+    calls: int = scene.control("health", {}, method="GET")["callbacks"]["waiting"]
+    return calls
+
+
 def test_one_order_reaches_everybody(
     transactional_db: None, sandbox: SandboxServer, live_server: Any, settings: Any
 ) -> None:
@@ -39,6 +45,8 @@ def test_one_order_reaches_everybody(
     http.configure(connect_timeout_s=5, read_timeout_s=30, allowed_origins=[sandbox.url])
     scene = platforms.set_up(sandbox_url=sandbox.url, base_url=live_server.url, work=work)
     scene.live()
+    # nothing may come back while the rows are being cleared away
+    scene.wait(lambda: not waiting(scene), "the vendors had said everything")
     found = {key: rest for key, *rest in scene.rows()}
     assert set(found) == set(registry.PROVIDERS) - {"console"}
     for key, (told, failed, receipts, heard) in found.items():
