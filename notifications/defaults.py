@@ -345,24 +345,17 @@ def install(restaurant: Restaurant) -> None:
                 "priority": 10 + position,
             },
         )
-    for key, words in TEXTS.items():
-        _install_words(restaurant, key, words)
-    install_link_words(restaurant)
+    install_words(restaurant)
 
 
 @transaction.atomic
-def install_link_words(restaurant: Restaurant) -> None:
-    """The words of messages that carry a link; who began before there were any lacks them."""
-    for key, words in link_words.TEXTS.items():
-        _install_words(restaurant, key, words)
+def install_words(restaurant: Restaurant, trigger: str = "") -> None:
+    """Every default text, or those of one trigger: who began before there were any lacks them."""
+    for key, words in {**TEXTS, **link_words.TEXTS}.items():
+        if trigger in ("", key[0]):
+            for language, text in words.items():
+                _template(restaurant, *key, language, text)
     clear_caches()
-
-
-def _install_words(
-    restaurant: Restaurant, key: tuple[str, str, str], words: Mapping[str, str]
-) -> None:
-    for language, text in words.items():
-        _template(restaurant, *key, language, text)
 
 
 def _template(

@@ -53,12 +53,13 @@ def queue_link(
 
 def _need_words(config: RestaurantConfig, what: str, channel: str) -> None:
     """A restaurant that began before there were such messages gets their words now."""
+    trigger = f"{links.KIND}:{what}"
     found = config.template(
-        trigger=f"{links.KIND}:{what}",
+        trigger=trigger,
         audience="customer",
         channel=channel,
         language=config.language,
         location_id=None,
     )
     if found is None:
-        defaults.install_link_words(Restaurant.objects.get(pk=config.id))
+        defaults.install_words(Restaurant.objects.get(pk=config.id), trigger)

@@ -16,7 +16,7 @@ from django.db.models.functions import Cast, Concat
 from consents.holders import Forgotten, Held, Holder, Person
 from consents.models import ContactAddress, Subject, Suppression
 from integrations import registry
-from notifications import outbox, routing, vendor_lists
+from notifications import defaults, outbox, routing, vendor_lists
 from notifications.models import (
     Delivery,
     DeliveryState,
@@ -215,7 +215,7 @@ def _restaurants(person: Person) -> list[RestaurantConfig]:
 def _account(
     config: RestaurantConfig, address: ContactAddress, locale: str, now: datetime
 ) -> AccountView | None:
-    """An account that reaches the address and has words for it."""
+    """An account that reaches the address; its restaurant gets the words where it lacks them."""
     words = config.template(
         trigger=f"{_KIND}:{_STEM}",
         audience="customer",
@@ -224,7 +224,7 @@ def _account(
         location_id=None,
     )
     if words is None:
-        return None
+        defaults.install_words(Restaurant.objects.get(pk=config.id), f"{_KIND}:{_STEM}")
     usable = config.accounts_for(address.channel, now)
     return next((a for a in usable if a.reaches(address.channel, address.bound_to)), None)
 

@@ -28,7 +28,7 @@ from integrations import contracts
 from integrations.contracts import HttpRequest
 from integrations.http import http_door, run
 from notifications import steps
-from notifications.models import Delivery, InboundMessage, ProviderAccount
+from notifications.models import Delivery, InboundMessage, MessageTemplate, ProviderAccount
 from notifications.replies import record_replies
 from notifications.selectors import account_view, clear_caches
 from notifications.services import register_with_sandbox
@@ -379,6 +379,17 @@ def test_a_kill_at_any_step_is_taken_up_where_it_was(
     assert sum(said in text for text in stage.texts("mailgun")) == 1
     assert ConsentEvent.objects.filter(action="erased").count() == 2
     assert list(ledger.verify(ledger.all_events())) == []
+
+
+def test_a_restaurant_without_the_words_says_them_all_the_same(
+    stage: Stage, guest: Subject
+) -> None:
+    """It was set up before there were any."""
+    MessageTemplate.objects.filter(trigger="reply:erasure").delete()
+    clear_caches()
+    ask(guest)
+    assert carry_on(stage, now()) == "erased"
+    assert sum("deleting what we know" in text for text in stage.texts("mailgun")) == 1
 
 
 def test_no_journal_no_erasure(stage: Stage, guest: Subject, settings: Any, tmp_path: Path) -> None:
