@@ -71,7 +71,8 @@ def test_a_push_is_opened_and_its_app_removed(page: Page, sandbox: SandboxServer
     expect(window).to_contain_text("Ready for pickup.")
     expect(window.get_by_role("link")).to_have_attribute("href", "https://orders.example.com/o/1/")
     for label in ("Open", "Remove the app"):
-        window.get_by_role("button", name=label).click()
+        with page.expect_response(lambda answer: answer.request.method == "POST"):
+            window.get_by_role("button", name=label).click()
         expect(window.get_by_role("button", name=label)).to_be_disabled()
     assert [event["type"] for event in events(sandbox)[-2:]] == ["OPEN", "UNINSTALL"]
     assert events(sandbox)[-2]["body"]["triggering_push"] == {"push_id": push_id}
