@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, time, timedelta
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -16,6 +15,7 @@ from django.db import connection
 
 from consents import encryption
 from consents.addresses import NOWHERE, PHONE_CHANNELS, NumberPlace, number_place
+from consents.facts import nowhere
 from consents.models import PolicyPack
 from consents.packs import Pack, PackInvalid, PackSet, compile_pack
 from consents.policy import AddressSnapshot, PreferenceView, StateView, SuppressionView
@@ -54,13 +54,6 @@ _ADDRESS_COLUMNS = """
        a.masked, a.bound_to
 """
 
-# the three queries are put together from the constants above alone
-_ADDRESSES = f"""
-SELECT {_ADDRESS_COLUMNS}
-  FROM consents_contactaddress a JOIN consents_sendergroup g ON g.id = a.sender_group_id
- WHERE a.id = ANY(%(ids)s)
-"""  # noqa: S608
-
 _SUBJECT_COLUMNS = """
        s.id, s.restricted_at, s.timezone, s.quiet_from, s.quiet_until,
        (SELECT json_agg(json_build_array(p.is_allowed, p.order_ref, p.purpose, p.event_kind,
@@ -68,10 +61,14 @@ _SUBJECT_COLUMNS = """
           FROM consents_preference p WHERE p.subject_id = s.id)
 """
 
-_SUBJECTS = f"""
-SELECT {_SUBJECT_COLUMNS}
-  FROM consents_subject s
- WHERE s.id = ANY(%(ids)s::uuid[])
+# both queries are put together from the constants above alone; a pair whose address or subject is
+# gone still gives a row
+_PAIRS = f"""
+SELECT k.subject_id, k.address_id, {_SUBJECT_COLUMNS}, {_ADDRESS_COLUMNS}
+  FROM unnest(%(subjects)s::uuid[], %(addresses)s::bigint[]) AS k(subject_id, address_id)
+  LEFT JOIN consents_subject s ON s.id = k.subject_id
+  LEFT JOIN consents_contactaddress a ON a.id = k.address_id
+  LEFT JOIN consents_sendergroup g ON g.id = a.sender_group_id
 """  # noqa: S608
 
 # planning asks for whole audiences: every address of some subjects, in one round trip
@@ -87,33 +84,26 @@ SELECT s.kind, {_SUBJECT_COLUMNS}, {_ADDRESS_COLUMNS}
 """  # noqa: S608
 
 
-@dataclass(frozen=True, slots=True)
-class _SubjectFacts:
-    restricted_at: datetime | None
-    timezone: str
-    quiet_from: time | None
-    quiet_until: time | None
-    preferences: tuple[PreferenceView, ...]
-
-
 def load_snapshots(keys: Iterable[Key]) -> dict[Key, AddressSnapshot]:
-    """What ``decide`` needs about each (subject or None, address), in at most two queries.
+    """What ``decide`` needs about each (subject or None, address), in one query.
 
     Every key gets an answer: an address or a subject that is gone gives a snapshot that says so.
-    Each query sees the database as of its own start, so take the locks first.
+    The query sees the database as of its own start, so take the locks first.
     """
-    wanted = set(keys)
+    wanted = list(set(keys))
     if not wanted:
         return {}
-    addresses = _load_addresses({address_id for _, address_id in wanted})
-    subject_ids = {subject_id for subject_id, _ in wanted if subject_id is not None}
-    subjects = _load_subjects(subject_ids) if subject_ids else {}
-    return {
-        (subject_id, address_id): _combine(
-            addresses.get(address_id), address_id, subject_id, subjects
-        )
-        for subject_id, address_id in wanted
+    values: dict[str, Any] = {
+        "subjects": [str(subject_id) if subject_id else None for subject_id, _ in wanted],
+        "addresses": [address_id for _, address_id in wanted],
+        "phones": sorted(PHONE_CHANNELS),
     }
+    with connection.cursor() as cursor:
+        cursor.execute(_PAIRS, values)
+        return {
+            (row[0], row[1]): _snapshot(row[0], row[1], row[2:8], row[8:])
+            for row in cursor.fetchall()
+        }
 
 
 def load_snapshot(subject_id: UUID | None, address_id: int) -> AddressSnapshot:
@@ -121,42 +111,20 @@ def load_snapshot(subject_id: UUID | None, address_id: int) -> AddressSnapshot:
     return load_snapshots([(subject_id, address_id)])[subject_id, address_id]
 
 
-def _combine(
-    address: AddressSnapshot | None,
-    address_id: int,
+def _snapshot(
     subject_id: UUID | None,
-    subjects: Mapping[UUID, _SubjectFacts],
+    address_id: int,
+    subject: tuple[Any, ...],
+    address: tuple[Any, ...],
 ) -> AddressSnapshot:
-    if address is None:
-        address = AddressSnapshot(channel="", address_id=address_id, is_known=False)
-    if subject_id is None:
-        return address
-    subject = subjects.get(subject_id)
-    if subject is None:
-        return replace(address, subject_id=subject_id, is_subject_erased=True)
-    return replace(
-        address,
-        subject_id=subject_id,
-        restricted_at=subject.restricted_at,
-        timezone=subject.timezone,
-        quiet_from=subject.quiet_from,
-        quiet_until=subject.quiet_until,
-        preferences=subject.preferences,
-    )
-
-
-def _load_addresses(ids: set[int]) -> dict[int, AddressSnapshot]:
-    phones = sorted(PHONE_CHANNELS)
-    with connection.cursor() as cursor:
-        cursor.execute(_ADDRESSES, {"ids": list(ids), "phones": phones})
-        return {row[0]: _address(row) for row in cursor.fetchall()}
-
-
-def _address(row: tuple[Any, ...]) -> AddressSnapshot:
-    (address_id, group, country, channel, digest, generation, region, origin) = row[:8]
-    (verified, expires, unreachable, window, token, states, suppressions, held) = row[8:16]
-    masked, bound_to = row[16:]
-    snapshot = AddressSnapshot(
+    """One snapshot, made once: dispatch makes hundreds of them under its locks."""
+    is_known = address[0] is not None
+    if not is_known:
+        address = _GONE
+    (_, group, country, channel, digest, generation, region, origin) = address[:8]
+    (verified, expires, unreachable, window, token, states, suppressions, held) = address[8:16]
+    (known_subject, restricted, zone, quiet_from, quiet_until, preferences) = subject
+    return AddressSnapshot(
         channel=channel,
         address_id=address_id,
         address_hash=digest,
@@ -164,20 +132,30 @@ def _address(row: tuple[Any, ...]) -> AddressSnapshot:
         sender_group_id=group,
         sender_country=country,
         region=region,
+        is_known=is_known,
         origin=origin,
         verified_at=verified,
         expires_at=expires,
         unreachable_at=unreachable,
         window_until=window,
+        subject_id=subject_id,
+        is_subject_erased=subject_id is not None and known_subject is None,
+        restricted_at=restricted,
+        timezone=zone or "",
+        quiet_from=quiet_from,
+        quiet_until=quiet_until,
         states={s[0]: _state(s) for s in states} if states else {},
         suppressions=tuple(_suppression(s) for s in suppressions) if suppressions else (),
+        preferences=_preferences(preferences) if preferences else (),
         holds_marketing=held,
-        masked=masked,
-        bound_to=bound_to,
+        masked=address[16],
+        bound_to=address[17],
+        place=nowhere if token is None else _place_later(bytes(token)),
     )
-    if token is None:
-        return snapshot
-    return replace(snapshot, place=_place_later(bytes(token)))
+
+
+#: the columns of an address that is gone
+_GONE = (None, None, "", "", "", 1, "", "customer", *(None,) * 7, False, "", "")
 
 
 def _place_later(token: bytes) -> Callable[[], NumberPlace]:
@@ -208,17 +186,6 @@ def _suppression(values: list[Any]) -> SuppressionView:
     return SuppressionView(scope, channel, reason, UUID(event_id), datetime.fromisoformat(since))
 
 
-def _load_subjects(ids: set[UUID]) -> dict[UUID, _SubjectFacts]:
-    with connection.cursor() as cursor:
-        cursor.execute(_SUBJECTS, {"ids": [str(pk) for pk in ids]})
-        return {row[0]: _subject(row[1:]) for row in cursor.fetchall()}
-
-
-def _subject(values: tuple[Any, ...]) -> _SubjectFacts:
-    restricted, zone, start, end, rows = values
-    return _SubjectFacts(restricted, zone, start, end, _preferences(rows))
-
-
 def audience_snapshots(
     *, subject_ids: Iterable[UUID], sender_group_id: int, groups: Iterable[str] = ()
 ) -> dict[str, list[tuple[UUID, AddressSnapshot]]]:
@@ -237,16 +204,16 @@ def audience_snapshots(
         cursor.execute(_AUDIENCE, values)
         rows = cursor.fetchall()
     for row in rows:
-        address, subject = _address(row[7:]), _subject(row[2:7])
-        pair = (row[1], _combine(address, row[7], row[1], {row[1]: subject}))
-        found.setdefault(row[0], []).append(pair)
+        kind, subject, address = row[0], row[1:7], row[7:]
+        snapshot = _snapshot(subject[0], address[0], subject, address)
+        found.setdefault(kind, []).append((subject[0], snapshot))
     return found
 
 
-def _preferences(rows: list[list[Any]] | None) -> tuple[PreferenceView, ...]:
+def _preferences(rows: list[list[Any]]) -> tuple[PreferenceView, ...]:
     return tuple(
         PreferenceView(is_allowed, order_ref or "", purpose, event_kind, channel)
-        for is_allowed, order_ref, purpose, event_kind, channel in rows or ()
+        for is_allowed, order_ref, purpose, event_kind, channel in rows
     )
 
 

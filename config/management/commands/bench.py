@@ -67,11 +67,12 @@ def _consent(stage: load.Stage, count: int, rounds: int, say: Any) -> dict[str, 
     scenes.drain_rate(stage, 500, asks=True)
     asking: list[float] = []
     trusting: list[float] = []
-    for turn in range(rounds * 2):
+    for turn in range(rounds * 3):
         # who goes first changes: whatever grows during a run costs both the same
         for asks in (True, False) if turn % 2 else (False, True):
             (asking if asks else trusting).append(scenes.drain_rate(stage, count // 2, asks=asks))
-    share = 1 - statistics.median(asking) / statistics.median(trusting)
+    # pairs of one moment: what slows a machine down for a while slows both
+    share = 1 - statistics.median(a / t for a, t in zip(asking, trusting, strict=True))
     say(f"{'consent asked again costs':34}{share:>10.1%} of throughput")
     return {
         "rate": round(statistics.median(asking), 1),
